@@ -7,7 +7,7 @@
  * | event | connection does |
  * |---|---|
  * | a blob gets an oid, or is loaded | `blobWork(blob).attach(host)` |
- * | commit, for each changed blob | `source()`; a path goes to `storeBlob` with the record, `undefined` means: nothing new, store nothing |
+ * | commit, for each changed blob | `source()`; a path goes to `storeBlob` as `{ path, consume: true }`, `undefined` means: nothing new, store nothing |
  * | `tpcFinish` has returned | `committed()` for each stored blob |
  * | `tpcAbort`, `abort`, invalidation | `reset()` |
  * | a new blob loses its oid (abort of its creation) | `detach()` instead; its working file stays with it |
@@ -18,17 +18,21 @@
  * The semantics are those of `ZODB/src/ZODB/blob.py`.
  */
 
+import type { BlobReader } from '../storage/index';
+
 /** What a connection offers to its blobs. */
 export interface BlobHost {
   /** Marks the blob as changed and joins the transaction. Throws when the connection is closed or read-only. */
   blobChanged(blob: object): void;
   /**
-   * Path of the read-only local file with the content that the blob has in the connection's snapshot; `undefined` for a
-   * blob that was never committed. Throws `POSKeyError` when the storage lost it.
+   * The content that the blob has in the connection's snapshot; `undefined` for a blob that was never committed. Throws
+   * `POSKeyError` when the storage lost it. The caller closes it.
    */
-  committedBlob(blob: object): string | undefined;
+  openCommittedBlob(blob: object): BlobReader | undefined;
+  /** The file with that content, where the storage keeps blobs as files; else `undefined`. */
+  committedBlobPath(blob: object): string | undefined;
   /** The directory for working files, where moving a file into the storage is cheap. Throws `UnsupportedError`. */
-  blobTemporaryDirectory(): string;
+  blobDirectory(): string;
 }
 
 /** What a connection does with one blob. */

@@ -1,0 +1,56 @@
+/**
+ * Classes and functions by name. A {@link Global} stands for what Python would import; nothing is imported here.
+ */
+import { inspect } from 'node:util';
+
+/** How many names are kept canonical in a process; a hostile pickle can't make this grow without bound. */
+const CANONICAL_LIMIT = 50_000;
+const canonical = new Map<string, Global>();
+
+/**
+ * A class or function by module and name. Made by {@link Global.of}, which gives the same object for the same name
+ * (for the first 50,000 names of a process), so that it can be compared by identity first and by name second.
+ */
+export class Global {
+  readonly module: string;
+  readonly name: string;
+  /**
+   * Room for what a higher floor knows about the name (the record floor's class metadata).
+   * @internal
+   */
+  slot: object | undefined = undefined;
+
+  private constructor(module: string, name: string) {
+    this.module = module;
+    this.name = name;
+  }
+
+  /** The one object for a module and a name. */
+  static of(module: string, name: string): Global {
+    const key = `${module}\n${name}`;
+    let global = canonical.get(key);
+    if (global === undefined) {
+      global = new Global(module, name);
+      if (canonical.size < CANONICAL_LIMIT) canonical.set(key, global);
+    }
+    return global;
+  }
+
+  /** Whether both name the same thing. */
+  equals(other: Global): boolean {
+    return this === other || (this.module === other.module && this.name === other.name);
+  }
+
+  /** `module.name` */
+  toString(): string {
+    return `${this.module}.${this.name}`;
+  }
+
+  toJSON(): unknown {
+    return { $global: [this.module, this.name] };
+  }
+
+  [inspect.custom](): string {
+    return `<global ${this.toString()}>`;
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * The class of a record: the first of its two pickles.
+ *
+ * | form | when |
+ * |---|---|
+ * | class | normal |
+ * | (class, newargs) | the class has `__getnewargs__` |
+ * | ((module, name), newargs or None) | persistent classes and ZODB 2–3 |
+ *
+ * Source: `ZODB/src/ZODB/serialize.py`.
+ */
+import { inspect } from 'node:util';
+import { Global } from '../pickle/index';
+
+/** How the metadata was written, so that it is written the same way again. */
+export type ClassForm = 'class' | 'class-args' | 'names-args';
+
+/**
+ * A class by name, with the arguments of `__new__` where it has any. Without arguments there is one object per
+ * name (see {@link Global.of}), so that maps keyed by it are cheap.
+ */
+export class ClassMeta {
+  readonly global: Global;
+  readonly module: string;
+  readonly name: string;
+  readonly form: ClassForm;
+  /** Arguments of `__new__`; `undefined` for none given, `null` for an explicit None. */
+  readonly newargs: readonly unknown[] | null | undefined;
+
+  private constructor(global: Global, form: ClassForm, newargs: readonly unknown[] | null | undefined) {
+    this.global = global;
+    this.module = global.module;
+    this.name = global.name;
+    this.form = form;
+    this.newargs = newargs;
+  }
+
+  /** The one object for a class without arguments. */
+  static of(module: string, name: string): ClassMeta {
+    return ClassMeta.ofGlobal(Global.of(module, name));
+  }
+
+  /** As {@link ClassMeta.of}. */
+  static ofGlobal(global: Global): ClassMeta {
+    return (global.slot ??= new ClassMeta(global, 'class', undefined)) as ClassMeta;
+  }
+
+  /** A class with arguments, or in the old form of a pair of names. */
+  static withArgs(
+    module: string,
+    name: string,
+    newargs: readonly unknown[] | null,
+    form: ClassForm = 'class-args',
+  ): ClassMeta {
+    return new ClassMeta(Global.of(module, name), form, newargs);
+  }
+
+  /** The class without its arguments: the canonical object. */
+  get bare(): ClassMeta {
+    return ClassMeta.ofGlobal(this.global);
+  }
+
+  /** `module.name` */
+  toString(): string {
+    return `${this.module}.${this.name}`;
+  }
+
+  [inspect.custom](): string {
+    return `<class ${this.toString()}>`;
+  }
+}

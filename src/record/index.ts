@@ -1,0 +1,17 @@
+/** Data records taken apart and put together: class metadata, state, references. */
+export { ClassMeta, type ClassForm } from './class-meta';
+export { FieldKind, FieldList } from './field-list';
+export type {
+  ForeignReference,
+  RecordContent,
+  RecordReaderHooks,
+  RecordWriterHooks,
+  Reference,
+  ScannedReference,
+  StrongReference,
+  WeakReference,
+} from './interfaces';
+export { RecordReader } from './reader';
+export { RecordWriter } from './writer';
+export { className, readClass, references, rewriteReferences, scanReferences } from './scanner';
+export { readStructure, type RecordStructure } from './structure';

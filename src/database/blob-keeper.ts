@@ -1,0 +1,69 @@
+import type { Oid } from '../ids';
+import type { BlobSource } from '../storage/index';
+import type { BlobSnapshot, BlobWork } from './blob-interfaces';
+
+/** The blobs that a transaction wrote, as its connection needs them: see the table in `blob-interfaces.ts`. */
+export class BlobKeeper {
+  readonly #workOf: (oid: Oid) => BlobWork | undefined;
+  /** Blobs changed in this transaction. */
+  #changed = new Map<Oid, BlobWork>();
+  #snapshots: BlobSnapshot[] = [];
+
+  /** @param workOf the blob of an oid, when the object in memory is one */
+  constructor(workOf: (oid: Oid) => BlobWork | undefined) {
+    this.#workOf = workOf;
+  }
+
+  /** What is to be stored beside the record of `oid`; `undefined` when it is no blob, or its content is unchanged. */
+  sourceOf(oid: Oid): BlobSource | undefined {
+    const work = this.#workOf(oid);
+    if (!work) return undefined;
+    const path = work.source();
+    if (path === undefined) return undefined;
+    this.#changed.set(oid, work);
+    return { path, consume: true };
+  }
+
+  /** A blob was written to. */
+  note(oid: Oid, work: BlobWork): void {
+    this.#changed.set(oid, work);
+  }
+
+  committed(): void {
+    for (const work of this.#changed.values()) work.committed();
+    this.#end();
+  }
+
+  abort(): void {
+    for (const work of this.#changed.values()) work.reset();
+    this.#end();
+  }
+
+  savepoint(): ReadonlyMap<BlobWork, BlobSnapshot> {
+    const snapshots = new Map<BlobWork, BlobSnapshot>();
+    for (const work of this.#changed.values()) {
+      const snapshot = work.savepoint();
+      this.#snapshots.push(snapshot);
+      snapshots.set(work, snapshot);
+    }
+    return snapshots;
+  }
+
+  rollback(snapshots: ReadonlyMap<BlobWork, BlobSnapshot>): void {
+    for (const [oid, work] of this.#changed) {
+      const snapshot = snapshots.get(work);
+      if (snapshot) {
+        work.rollback(snapshot);
+      } else {
+        work.reset();
+        this.#changed.delete(oid);
+      }
+    }
+  }
+
+  #end(): void {
+    this.#changed = new Map();
+    for (const snapshot of this.#snapshots) snapshot.release();
+    this.#snapshots = [];
+  }
+}

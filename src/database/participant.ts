@@ -1,0 +1,246 @@
+import { ConflictError, ReadConflictError } from '../errors';
+import { formatOid, type Oid, type Tid } from '../ids';
+import type { SerializedObject } from '../persistence/index';
+import { TransactionMetaData } from '../storage/index';
+import type { DataManager, DataManagerSavepoint, Transaction } from '../transaction/index';
+import { BlobKeeper } from './blob-keeper';
+import { explainConflict } from './conflict-details';
+import type { ConnectionJar } from './connection-jar';
+import type { OverlayRecord } from './overlay';
+import { tracing, type CommitMessage, type ConflictMessage, type StoreMessage } from './tracing';
+
+/** What a participant asks of its connection. */
+export interface ParticipantOwner {
+  readonly largeRecordSize: number;
+  /** Throws when this connection must not commit. */
+  checkWritable(): void;
+  /** The participant has left its transaction. */
+  left(): void;
+  /** Refuses references to objects that do not exist. */
+  checkReferences(object: SerializedObject | (OverlayRecord & { oid: Oid })): void;
+  committed(tid: Tid, oids: readonly Oid[]): void;
+}
+
+/** A connection's part in a transaction: two-phase commit and savepoints (`ZODB/src/ZODB/Connection.py`). */
+export class Participant implements DataManager {
+  readonly #owner: ParticipantOwner;
+  readonly #jar: ConnectionJar;
+  readonly #sortKey: string;
+  readonly blobs: BlobKeeper;
+  #meta: TransactionMetaData | undefined;
+  #stored: Oid[] = [];
+  #resolved: readonly Oid[] = [];
+  #began = 0;
+
+  constructor(owner: ParticipantOwner, jar: ConnectionJar, sortKey: string, blobs: BlobKeeper) {
+    this.#owner = owner;
+    this.#jar = jar;
+    this.#sortKey = sortKey;
+    this.blobs = blobs;
+  }
+
+  /** Storages across a network can commit without blocking the event loop; the others do it at once either way. */
+  get mode(): 'sync' | 'both' {
+    return this.#jar.storage.supports.asyncCommit ? 'both' : 'sync';
+  }
+
+  sortKey(): string {
+    return this.#sortKey;
+  }
+
+  tpcBegin(transaction: Transaction): void {
+    this.#jar.storage.tpcBegin(this.#prepare(transaction));
+  }
+
+  async tpcBeginAsync(transaction: Transaction): Promise<void> {
+    await this.#jar.storage.tpcBeginAsync!(this.#prepare(transaction));
+  }
+
+  commit(): void {
+    const { overlay, cache } = this.#jar;
+    if (overlay.size === 0) {
+      for (const object of cache.serializeChanged()) this.#store(object);
+    } else {
+      this.#saveToOverlay();
+      for (const oid of overlay.oids()) {
+        const record = overlay.get(oid)!;
+        this.#store({ oid, ...record });
+      }
+    }
+    this.#checkCurrent();
+  }
+
+  tpcVote(): void {
+    try {
+      this.#resolved = this.#jar.storage.tpcVote(this.#meta!);
+    } catch (error) {
+      throw this.#noteConflict(error);
+    }
+  }
+
+  async tpcVoteAsync(): Promise<void> {
+    try {
+      this.#resolved = await this.#jar.storage.tpcVoteAsync!(this.#meta!);
+    } catch (error) {
+      throw this.#noteConflict(error);
+    }
+  }
+
+  tpcFinish(): void {
+    this.#finished(this.#jar.storage.tpcFinish(this.#meta!));
+  }
+
+  async tpcFinishAsync(): Promise<void> {
+    this.#finished(await this.#jar.storage.tpcFinishAsync!(this.#meta!));
+  }
+
+  tpcAbort(): void {
+    if (this.#meta) {
+      this.#jar.storage.tpcAbort(this.#meta);
+      this.#meta = undefined;
+    }
+    this.#giveUp();
+  }
+
+  abort(): void {
+    this.#giveUp();
+  }
+
+  savepoint(): DataManagerSavepoint {
+    const { overlay, cache, current } = this.#jar;
+    cache.flushExposed();
+    this.#saveToOverlay();
+    const mark = overlay.mark;
+    const saved = cache.savepoint();
+    const reads = new Map(current);
+    const blobs = this.blobs.savepoint();
+    cache.shrink(true);
+    return {
+      rollback: () => {
+        overlay.rollback(mark);
+        cache.rollbackTo(saved);
+        this.blobs.rollback(blobs);
+        current.clear();
+        for (const [oid, serial] of reads) current.set(oid, serial);
+      },
+    };
+  }
+
+  #prepare(transaction: Transaction): TransactionMetaData {
+    this.#owner.checkWritable();
+    this.#began = performance.now();
+    this.#stored = [];
+    this.#resolved = [];
+    this.#meta = new TransactionMetaData({
+      user: transaction.user,
+      description: transaction.description,
+      extension: transaction.extension,
+    });
+    return this.#meta;
+  }
+
+  #saveToOverlay(): void {
+    const { overlay, cache } = this.#jar;
+    for (const object of cache.serializeChanged()) {
+      overlay.set(object.oid, {
+        data: object.data,
+        serial: object.serial,
+        references: object.references,
+        className: `${object.className.module}.${object.className.name}`,
+      });
+    }
+  }
+
+  #store(object: SerializedObject | (OverlayRecord & { oid: Oid })): void {
+    const { oid, serial, data, references } = object;
+    const jar = this.#jar;
+    if (data.length >= this.#owner.largeRecordSize) this.#warnOfSize(object);
+    this.#owner.checkReferences(object);
+    try {
+      const source = this.blobs.sourceOf(oid);
+      if (source === undefined) jar.storage.store(oid, serial, data, this.#meta!, references);
+      else jar.storage.storeBlob!(oid, serial, data, source, this.#meta!);
+    } catch (error) {
+      throw this.#noteConflict(error, object);
+    }
+    jar.stores++;
+    this.#stored.push(oid);
+    if (tracing.store.hasSubscribers) {
+      const message = { database: jar.databaseName, oid, className: nameOf(object), size: data.length };
+      tracing.store.publish(message satisfies StoreMessage);
+    }
+  }
+
+  #checkCurrent(): void {
+    const { current, storage } = this.#jar;
+    if (current.size === 0) return;
+    const stored = new Set(this.#stored);
+    for (const [oid, serial] of current) {
+      if (stored.has(oid)) continue;
+      try {
+        storage.checkCurrentSerial(oid, serial, this.#meta!);
+      } catch (error) {
+        throw this.#noteConflict(error);
+      }
+    }
+  }
+
+  #finished(tid: Tid): void {
+    const { cache, overlay, current, databaseName } = this.#jar;
+    for (const oid of this.#resolved) cache.resolved(oid);
+    overlay.clear();
+    current.clear();
+    this.blobs.committed();
+    cache.afterCommit(tid);
+    this.#meta = undefined;
+    if (tracing.commit.hasSubscribers) {
+      const milliseconds = performance.now() - this.#began;
+      tracing.commit.publish({ database: databaseName, tid, oids: this.#stored, milliseconds } satisfies CommitMessage);
+    }
+    if (this.#resolved.length && tracing.conflict.hasSubscribers) {
+      for (const oid of this.#resolved) this.#traceConflict(oid, undefined, true);
+    }
+    this.#owner.committed(tid, this.#stored);
+    this.#owner.left();
+  }
+
+  /** Back to the snapshot: nothing of this transaction remains in memory. */
+  #giveUp(): void {
+    const { cache, overlay, current } = this.#jar;
+    overlay.clear();
+    current.clear();
+    this.blobs.abort();
+    cache.abort();
+    this.#owner.left();
+  }
+
+  /** A conflict makes the copy in memory stale, so that the next attempt reads the newer one. */
+  #noteConflict(error: unknown, object?: SerializedObject | (OverlayRecord & { oid: Oid })): unknown {
+    if (!(error instanceof ConflictError)) return error;
+    const explained = explainConflict(error, this.#jar, object);
+    this.#traceConflict(explained.oid, explained.className, false);
+    if (explained instanceof ReadConflictError && explained.oid !== undefined) {
+      this.#jar.cache.invalidate([explained.oid]);
+    }
+    return explained;
+  }
+
+  #traceConflict(oid: Oid | undefined, className: string | undefined, resolved: boolean): void {
+    if (!tracing.conflict.hasSubscribers) return;
+    const message = { database: this.#jar.databaseName, oid, className, resolved };
+    tracing.conflict.publish(message satisfies ConflictMessage);
+  }
+
+  #warnOfSize(object: SerializedObject | (OverlayRecord & { oid: Oid })): void {
+    this.#jar.warn(
+      `large-record:${nameOf(object)}`,
+      `${nameOf(object)} ${formatOid(object.oid)} has a record of ${object.data.length} bytes. ` +
+        'Large objects are read and written whole: split it, use a BTree, or put the bulk into a Blob.',
+    );
+  }
+}
+
+function nameOf({ className }: SerializedObject | OverlayRecord): string {
+  return typeof className === 'string' ? className : `${className.module}.${className.name}`;
+}
+

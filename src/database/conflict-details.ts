@@ -26,10 +26,10 @@ export function explainConflict(error: ConflictError, { storage }: Revisions, ob
     : new ConflictError(undefined, details);
 }
 
-/** Names of the top-level fields in which two revisions of an object differ; empty when a state is no dict. */
-export function differingFields(a: Uint8Array, b: Uint8Array): string[] {
+/** Names of the top-level fields in which two revisions differ (`undefined`: no fields); empty when a state is no dict. */
+export function differingFields(a: Uint8Array, b: Uint8Array | undefined): string[] {
   const left = fieldsOf(a);
-  const right = fieldsOf(b);
+  const right = b ? fieldsOf(b) : {};
   if (!left || !right) return [];
   const names = new Set([...Object.keys(left), ...Object.keys(right)]);
   return [...names].filter((name) => !isDeepStrictEqual(left[name], right[name]));

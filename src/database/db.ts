@@ -1,0 +1,447 @@
+import { resolveConflict } from '../conflict/index';
+import { ClosedError, InvalidArgumentError, POSKeyError } from '../errors';
+import {
+  dateOfTid,
+  formatTid,
+  MAX_TID,
+  ROOT_OID,
+  tidFromTime,
+  type Oid,
+  type Tid,
+} from '../ids';
+import { createBudget, oidOf, registry as processRegistry, type CacheBudget, type Registry } from '../persistence/index';
+import { readStructure, references } from '../record/index';
+import {
+  openStorage,
+  requireCapability,
+  runSteps,
+  runStepsAsync,
+  type Conflict,
+  type PackOptions,
+  type PackReport,
+  type RunOptions,
+  type Storage,
+  type StorageHost,
+  type StorageOptions,
+  type TransactionInfo,
+} from '../storage/index';
+import { transaction as ambient, type Transaction, type TransactionManager } from '../transaction/index';
+import { ActivityMonitor } from './activity';
+import { CommitBell, watchChanges, type Change, type ChangesOptions } from './changes';
+import { Connection, type TransferCounts } from './connection';
+import { ConnectionPools } from './connection-pools';
+import { foreignReferencesTo } from './foreign-references';
+import { revisionsOf, type Revision } from './history';
+import { splitOptions, type DBOptions, type RootFactories, type RootOf, type Settings } from './options';
+import { initialiseRoot } from './root-setup';
+import { tracing, type PackMessage } from './tracing';
+import { checkContext, runTransaction, type TransactionOptions } from './transaction-run';
+import { undoEntry, UndoParticipant, type UndoEntry } from './undo';
+
+/** How a connection is opened. */
+export interface OpenOptions {
+  /** Whose transactions it takes part in. Default: the current async context's manager, else the process's. */
+  readonly transactionManager?: TransactionManager;
+  /** Shows the database as it was just before this moment or transaction; read-only. */
+  readonly before?: Date | Tid;
+  /** Shows the database as it was at this moment or right after this transaction; read-only. */
+  readonly at?: Date | Tid;
+}
+
+/** What and when to pack. */
+export interface PackArguments extends Omit<PackOptions, 'time'>, RunOptions {
+  /** Keep what was current in the last so many days. Default 0. */
+  readonly days?: number;
+  /** Pack to this moment instead of now. */
+  readonly time?: Date;
+}
+
+/** A database: a storage, its connections, and what spans them (`ZODB/src/ZODB/DB.py`). */
+export class DB<F extends RootFactories = Record<string, never>> implements StorageHost {
+  readonly storage: Storage;
+  readonly registry: Registry;
+  readonly databaseName: string;
+  /** The members of the multi-database by name; this one is among them. */
+  readonly databases: Record<string, DB>;
+  /** Counts of loads and stores over time; set one to have them recorded. */
+  activityMonitor: ActivityMonitor | undefined;
+  readonly #settings: Settings;
+  readonly #pools: ConnectionPools;
+  readonly #budget: CacheBudget;
+  readonly #bell = new CommitBell();
+  readonly #warned = new Set<string>();
+  #closed = false;
+  #participants = 0;
+  /** @internal Raised by {@link resetCaches}: connections begin with an empty cache when they are opened next. */
+  cacheGeneration = 0;
+
+  /**
+   * @param where nothing or `null`: in memory; a path: SQLite, or File when it ends in `.fs`; a URI (`sqlite:`, `file:`,
+   *   `memory:`, `demo:`, `zeo:`, `postgres:`); or a storage. See docs/storages.md.
+   * @throws InvalidArgumentError for an unknown option, and what opening the storage throws
+   */
+  constructor(where?: string | Storage | null, options: DBOptions<F> & StorageOptions = {}) {
+    const { settings, rest } = splitOptions(options as Record<string, unknown>);
+    this.#settings = settings;
+    this.registry = options.registry ?? processRegistry;
+    this.databaseName = settings.databaseName;
+    this.databases = options.databases ?? {};
+    if (this.databaseName in this.databases) {
+      throw new InvalidArgumentError(
+        `The multi-database has a member named ${JSON.stringify(this.databaseName)} already; give databaseName.`,
+      );
+    }
+    this.storage = openStorage(where, rest as StorageOptions);
+    try {
+      this.storage.registerDB(this);
+      this.#budget = createBudget(settings.cacheSizeBytes);
+      this.#pools = new ConnectionPools(this as unknown as DB, this.#budget, settings);
+      this.databases[this.databaseName] = this as unknown as DB;
+      initialiseRoot(this as unknown as DB, settings.root);
+    } catch (error) {
+      delete this.databases[this.databaseName];
+      this.storage.close();
+      throw error;
+    }
+  }
+
+  /** A connection: from the pool, with a warm cache, or a new one. Close it when it is done with. */
+  open(options: OpenOptions = {}): Connection<RootOf<F>> {
+    this.#checkOpen();
+    const before = this.#pointInTime(options);
+    const connection = this.#pools.take(before);
+    connection.lend(options.transactionManager ?? ambient.manager);
+    return connection as unknown as Connection<RootOf<F>>;
+  }
+
+  /**
+   * Runs `fn` in a transaction of its own on a connection of its own, commits it, and runs it again when the commit
+   * met a conflict. When `fn` returns a promise, so does this, and other work goes on meanwhile. Within another
+   * `db.transaction()` of the same context it is a savepoint of that one.
+   */
+  transaction<T>(fn: (root: RootOf<F>, connection: Connection<RootOf<F>>) => T, options?: TransactionOptions): T {
+    this.#checkOpen();
+    return runTransaction(this as unknown as DB, fn as never, { attempts: this.#settings.attempts, ...options }) as T;
+  }
+
+  /** Undoes one past transaction when the current one commits. See {@link undoLog} for ids. Throws `UndoError` then. */
+  undo(id: Tid, transaction: Transaction = ambient.get()): void {
+    this.undoMultiple([id], transaction);
+  }
+
+  /** Undoes several past transactions together, in the given order. */
+  undoMultiple(ids: readonly Tid[], transaction: Transaction = ambient.get()): void {
+    this.#checkOpen();
+    const finished = (tid: Tid) => this.transactionCommitted(tid, [], undefined);
+    transaction.join(new UndoParticipant(this.storage, ids, this.sortKeyFor(), finished));
+  }
+
+  /** Transactions that can be undone, newest first; `first` and `last` as in `slice`, a negative `last` is a count. */
+  undoLog(first = 0, last = -20, filter?: (entry: UndoEntry) => boolean): UndoEntry[] {
+    this.#checkOpen();
+    if (!this.storage.supports.undo) return [];
+    const entry = (info: TransactionInfo) => undoEntry(info, dateOfTid);
+    return this.storage.undoLog!(first, last, filter && ((info) => filter(entry(info)))).map(entry);
+  }
+
+  /** As {@link undoLog}, for entries whose fields equal those of `specification`. */
+  undoInfo(first = 0, last = -20, specification: Readonly<Record<string, unknown>> = {}): UndoEntry[] {
+    const wanted = Object.entries(specification);
+    return this.undoLog(first, last, (entry) =>
+      wanted.every(([name, value]) => ((entry as never)[name] ?? entry.extension[name]) === value),
+    );
+  }
+
+  /** The newest revisions of an object, newest first, with who changed which fields when. */
+  history(object: object | Oid, { size = 20 }: { size?: number } = {}): Revision[] {
+    this.#checkOpen();
+    const oid = typeof object === 'number' ? (object as Oid) : oidOf(object);
+    if (oid === undefined) throw new InvalidArgumentError('An object that was never saved has no history.');
+    return revisionsOf(this.storage, oid, size);
+  }
+
+  /** An object's state as `tid` wrote it, as plain structure. */
+  oldState(object: object | Oid, tid: Tid): unknown {
+    const oid = typeof object === 'number' ? (object as Oid) : oidOf(object);
+    if (oid === undefined) throw new InvalidArgumentError('An object that was never saved has no old states.');
+    return readStructure(this.storage.loadSerial(oid, tid).data).state;
+  }
+
+  /** Removes superseded revisions and unreachable objects. Blocks until it is done: see {@link packAsync}. */
+  pack(options: PackArguments = {}): PackReport {
+    return this.#packing(options, (steps) => runSteps(steps, options));
+  }
+
+  /** As {@link pack}, in slices between which the event loop goes on. */
+  packAsync(options: PackArguments = {}): Promise<PackReport> {
+    return this.#packing(options, (steps) => runStepsAsync(steps, options));
+  }
+
+  /** Every transaction committed from now on (or since `since`), by this process or another, in order. */
+  changes(options: ChangesOptions = {}): AsyncGenerator<Change, void, void> {
+    this.#checkOpen();
+    return watchChanges(this.storage, this.#bell, () => this.#closed, options);
+  }
+
+  lastTransaction(): Tid {
+    this.#checkOpen();
+    return this.storage.lastTransaction();
+  }
+
+  objectCount(): number {
+    this.#checkOpen();
+    return this.storage.objectCount();
+  }
+
+  /** Bytes at rest. */
+  getSize(): number {
+    this.#checkOpen();
+    return this.storage.size();
+  }
+
+  get name(): string {
+    return this.storage.name;
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  get supportsUndo(): boolean {
+    return this.storage.supports.undo;
+  }
+
+  get largeRecordSize(): number {
+    return this.#settings.largeRecordSize;
+  }
+
+  get crossReferences(): boolean {
+    return this.#settings.crossReferences;
+  }
+
+  get poolSize(): number {
+    return this.#pools.size;
+  }
+
+  set poolSize(size: number) {
+    this.#pools.size = size;
+  }
+
+  get cacheSize(): number {
+    return this.#pools.cacheSize;
+  }
+
+  set cacheSize(objects: number) {
+    this.#pools.cacheSize = objects;
+  }
+
+  get cacheSizeBytes(): number {
+    return this.#budget.limit;
+  }
+
+  set cacheSizeBytes(bytes: number) {
+    this.#budget.limit = bytes;
+  }
+
+  /** Connections in use, in the order they were opened. */
+  get openConnections(): readonly Connection[] {
+    return this.#pools.used();
+  }
+
+  /** Loaded objects by class, over all connections: `[['bank.Account', 120], …]`, sorted by class. */
+  cacheDetail(): [className: string, count: number][] {
+    const counts = new Map<string, number>();
+    for (const connection of this.#pools.all()) {
+      for (const { className, status } of connection.cache.details()) {
+        if (status !== 'ghost') counts.set(className, (counts.get(className) ?? 0) + 1);
+      }
+    }
+    return [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
+  }
+
+  /** Loaded objects of each connection. */
+  cacheDetailSize(): { connection: Connection; loaded: number; known: number; bytes: number }[] {
+    return this.#pools.all().map((connection) => {
+      const { loaded, ghosts, bytes } = connection.cacheStatistics;
+      return { connection, loaded, known: loaded + ghosts, bytes };
+    });
+  }
+
+  /** Evicts every unchanged object of every connection. */
+  cacheMinimize(): void {
+    for (const connection of this.#pools.all()) connection.cache.minimize();
+  }
+
+  /** Makes every connection begin with an empty cache when it is opened next. */
+  resetCaches(): void {
+    this.cacheGeneration++;
+  }
+
+  /** What is open: since when, to which point in time, and what {@link Connection.debugInfo} says. */
+  connectionDebugInfo(): { opened: Date | undefined; info: unknown; before: Tid | undefined }[] {
+    return this.#pools.used().map(({ opened, debugInfo, before }) => ({ opened, info: debugInfo, before }));
+  }
+
+  /** Aborts what is under way in open connections, and closes everything. May be repeated. */
+  close(): void {
+    if (this.#closed) return;
+    for (const connection of this.#pools.used()) connection.abandon();
+    this.#pools.close();
+    this.#closed = true;
+    if (this.databases[this.databaseName] === (this as unknown as DB)) delete this.databases[this.databaseName];
+    this.storage.close();
+    this.#bell.ring();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** @internal For the storage: somebody else committed. */
+  invalidate(): void {
+    this.#bell.ring();
+  }
+
+  /** @internal */
+  invalidateAll(): void {
+    this.#bell.ring();
+  }
+
+  /** @internal */
+  resolveConflict(conflict: Conflict): Uint8Array | undefined {
+    return resolveConflict(this.registry, conflict);
+  }
+
+  /** @internal */
+  references(record: Uint8Array): readonly Oid[] {
+    return references(record);
+  }
+
+  /** @internal */
+  transactionCommitted(_tid: Tid, _oids: readonly Oid[], _by: Connection | undefined): void {
+    this.#bell.ring();
+  }
+
+  /** @internal */
+  connectionClosed(connection: Connection): void {
+    this.#pools.give(connection);
+  }
+
+  /** @internal */
+  connectionCounters({ loads, stores }: TransferCounts): void {
+    this.activityMonitor?.closedConnection(loads, stores);
+  }
+
+  /** @internal */
+  get pools(): ConnectionPools {
+    return this.#pools;
+  }
+
+  /** @internal */
+  get poolWait(): number {
+    return this.#settings.poolWait;
+  }
+
+  /** @internal */
+  openSibling(primary: Connection, before: Tid | undefined): Connection {
+    this.#checkOpen();
+    const connection = this.#pools.take(before);
+    connection.lend(primary.transactionManager, { primary });
+    return connection;
+  }
+
+  /** @internal */
+  checkContext(manager: TransactionManager): void {
+    checkContext(manager);
+  }
+
+  /** @internal Orders participants: by storage, so that processes lock in one order, then by age. */
+  sortKeyFor(): string {
+    return `${this.storage.sortKey}:${String(this.#participants++).padStart(9, '0')}`;
+  }
+
+  /** @internal Says something once a database and `key`. */
+  warn(key: string, message: string): void {
+    if (this.#warned.has(key)) return;
+    this.#warned.add(key);
+    process.emitWarning(message, { type: 'ZodbWarning', code: `ZODB_${key.split(':')[0]!.toUpperCase().replaceAll('-', '_')}` });
+  }
+
+  #packing<T>({ days = 0, time, gc, dryRun }: PackArguments, run: (steps: ReturnType<NonNullable<Storage['pack']>>) => T): T {
+    this.#checkOpen();
+    requireCapability(this.storage, 'pack');
+    if (!(days >= 0)) throw new InvalidArgumentError(`days must be 0 or more, not ${days}.`);
+    const moment = (time?.getTime() ?? Date.now()) - days * 86_400_000;
+    if (Number.isNaN(moment)) throw new InvalidArgumentError('time is not a valid date.');
+    const before = tidFromTime(moment);
+    const publish = (phase: PackMessage['phase']) => {
+      if (!tracing.pack.hasSubscribers) return;
+      tracing.pack.publish({ database: this.databaseName, phase, before } satisfies PackMessage);
+    };
+    publish('begin');
+    const roots = gc === false ? [] : foreignReferencesTo(this as unknown as DB);
+    const steps = this.storage.pack!({
+      time: moment,
+      ...(gc !== undefined && { gc }),
+      ...(dryRun !== undefined && { dryRun }),
+      ...(roots.length > 0 && { roots }),
+    });
+    const result = run(steps);
+    if (result instanceof Promise) void result.finally(() => publish('end')).catch(() => undefined);
+    else publish('end');
+    return result;
+  }
+
+  #pointInTime({ at, before }: OpenOptions): Tid | undefined {
+    if (at === undefined && before === undefined) return undefined;
+    if (at !== undefined && before !== undefined) {
+      throw new InvalidArgumentError('Give either at or before, not both.');
+    }
+    const tid = at !== undefined ? ((tidOf(at, 'at') + 1n) as Tid) : tidOf(before!, 'before');
+    if (tid > this.storage.lastTransaction() + 1n && tid > tidFromTime(Date.now()) + 1n) {
+      throw new InvalidArgumentError(
+        `A connection into the future can't be opened: ${formatTid(tid)} is after now (${new Date().toISOString()}).`,
+      );
+    }
+    requireCapability(this.storage, 'history');
+    return tid;
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new ClosedError('This database is closed; open it again with new DB().');
+  }
+}
+
+function tidOf(value: Date | Tid, name: string): Tid {
+  if (typeof value === 'bigint') {
+    if (value >= 0n && value <= MAX_TID) return value;
+  } else if (value instanceof Date && !Number.isNaN(value.getTime())) {
+    return tidFromTime(value.getTime());
+  }
+  throw new InvalidArgumentError(`The option ${name} must be a Date or a tid (a bigint), not ${String(value)}.`);
+}
+
+/**
+ * Opens a database and one connection to it; closing the connection closes the database.
+ * Arguments are those of {@link DB}.
+ */
+export function connection<F extends RootFactories = Record<string, never>>(
+  where?: string | Storage | null,
+  options?: DBOptions<F> & StorageOptions,
+): Connection<RootOf<F>> {
+  const db = new DB<F>(where, options);
+  const opened = db.open();
+  db.pools.closeDatabaseWith(opened as unknown as Connection);
+  return opened;
+}
+
+/** True when the storage has no root object yet. */
+export function lacksRoot(storage: Storage): boolean {
+  try {
+    storage.load(ROOT_OID);
+    return false;
+  } catch (error) {
+    if (error instanceof POSKeyError) return true;
+    throw error;
+  }
+}

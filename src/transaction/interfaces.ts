@@ -99,6 +99,8 @@ export interface Synchronizer {
   newTransaction(transaction: Transaction): void;
   /** Called before a commit (after the before-commit hooks) or an abort starts. An error stops a commit. */
   beforeCompletion(transaction: Transaction): void;
+  /** Called before a savepoint is made or gone back to: the last moment to find changes and to join. */
+  beforeSavepoint?(transaction: Transaction): void;
   /** Called after a commit, failed or not, or an abort. The outcome is in the transaction's `status`. */
   afterCompletion(transaction: Transaction): void;
 }

@@ -61,6 +61,17 @@ export class Synchronizers {
     }
   }
 
+  /** The first error stops the loop. */
+  beforeSavepoint(transaction: Transaction): void {
+    const refs = this.#refs;
+    this.#loops += 1;
+    try {
+      for (const ref of refs) ref.deref()?.beforeSavepoint?.(transaction);
+    } finally {
+      this.#loops -= 1;
+    }
+  }
+
   /** Calls every one, reports every error, and returns the first as `{ error }`. */
   beforeAbort(transaction: Transaction): { error: unknown } | undefined {
     return this.#callAll(transaction, false);

@@ -226,16 +226,14 @@ export class Connection<R extends object = Record<string, unknown>>
         throw new ConnectionStateError('A connection with uncommitted changes was to be closed. Commit or abort first.');
       }
     }
-    for (const connection of this.#family()) connection.#close();
-    this.#siblings = undefined;
-    this.#db.connectionClosed(this as unknown as Connection);
+    this.#end();
   }
 
   /** As `close`, but aborts what is uncommitted. */
   [Symbol.dispose](): void {
     if (!this.#jar.open) return;
     this.#manager?.abort();
-    this.close();
+    if (this.#jar.open) this.close();
   }
 
   /** @internal Called by the DB when it hands the connection out. */
@@ -249,15 +247,16 @@ export class Connection<R extends object = Record<string, unknown>>
     this.#primary = primary;
     this.#opened = new Date();
     this.#jar.open = true;
+    // During a transaction this calls newTransaction(), which takes the snapshot.
     manager.registerSynch(this);
-    if (!manager.explicit && !lent) this.#newSnapshot();
+    if (manager.current === null && !manager.explicit) this.#newSnapshot();
   }
 
   /** @internal Called by the DB when it is closed under an open connection. */
   abandon(): void {
     if (!this.#jar.open) return;
     this.#manager?.abort();
-    this.#close();
+    if (this.#jar.open) this.#close();
   }
 
   /** @internal */
@@ -288,6 +287,10 @@ export class Connection<R extends object = Record<string, unknown>>
   /** @internal */
   afterCompletion(): void {
     if (!this.#jar.open) return;
+    if (this.#lent) {
+      this.#end();
+      return;
+    }
     // An explicit manager moves to the next snapshot at begin(), so that a transaction asks the storage once.
     if (this.#manager!.explicit) this.#jar.cache.boundary();
     else this.#newSnapshot();
@@ -363,6 +366,13 @@ export class Connection<R extends object = Record<string, unknown>>
     this.#jar.cache.clear();
     this.#jar.overlay.clear();
     this.#jar.storage.release();
+  }
+
+  /** Closes this connection and those it brought along. */
+  #end(): void {
+    for (const connection of this.#family()) connection.#close();
+    this.#siblings = undefined;
+    this.#db.connectionClosed(this as unknown as Connection);
   }
 
   #close(): void {

@@ -1,0 +1,62 @@
+import { types } from 'node:util';
+import { InvalidArgumentError, ZodbError } from '../errors';
+import {
+  currentManager,
+  isThenable,
+  runInContext,
+  type RunOptions,
+  type TransactionManager,
+} from '../transaction/index';
+import type { Connection } from './connection';
+import type { DB } from './db';
+
+/** Options of `db.transaction()`. */
+export interface TransactionOptions extends Omit<RunOptions, 'tries'> {
+  /** How often it is tried at most, when commits meet conflicts. Default: the DB's `attempts`, 3. */
+  readonly attempts?: number;
+}
+
+/** An object was used by code that its connection was not lent to. */
+export class ForeignContextError extends ZodbError {
+  constructor() {
+    super(
+      'An object was used outside of the db.transaction() that it came from, or in another one. ' +
+        'Pass its oid (oidOf) or a copy of its data (toPlain) instead, and get it again from your own root.',
+      { code: 'FOREIGN_CONTEXT' },
+    );
+  }
+}
+
+type Body = (root: object, connection: Connection) => unknown;
+
+/** The connections lent to the transaction that a manager runs, by database. */
+const lent = new WeakMap<TransactionManager, Map<DB, Connection>>();
+
+/** `db.transaction(fn)`: a run of the transaction room, with a connection that lives as long as the transaction. */
+export function runTransaction(db: DB, fn: Body, { attempts, ...options }: TransactionOptions): unknown {
+  if (typeof fn !== 'function') {
+    throw new InvalidArgumentError(`transaction() takes a function, not ${fn === null ? 'null' : typeof fn}.`);
+  }
+  const body = (): unknown => {
+    const manager = currentManager();
+    const known = lent.get(manager)?.get(db);
+    if (known?.isOpen) return fn(known.root, known);
+    const taken = types.isAsyncFunction(fn) ? db.pools.takeWhenFree() : db.pools.take(undefined);
+    if (isThenable(taken)) return (taken as Promise<Connection>).then((connection) => callOn(connection, manager));
+    return callOn(taken as Connection, manager);
+  };
+  const callOn = (connection: Connection, manager: TransactionManager): unknown => {
+    let connections = lent.get(manager);
+    if (!connections) lent.set(manager, (connections = new Map()));
+    connections.set(db, connection);
+    connection.lend(manager, { lent: true });
+    return fn(connection.root, connection);
+  };
+  const note = options.note ?? fn.name;
+  return runInContext(body, { ...options, note: note === '_' ? '' : note, ...(attempts && { tries: attempts }) });
+}
+
+/** Throws unless the running code belongs to the transaction that `manager` runs. */
+export function checkContext(manager: TransactionManager): void {
+  if (currentManager() !== manager) throw new ForeignContextError();
+}

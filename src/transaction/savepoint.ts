@@ -65,36 +65,3 @@ class NoRollback implements DataManagerSavepoint {
     throw new SavepointsUnsupportedError(this.#manager);
   }
 }
-
-/**
- * Which savepoint numbers have ended, without a list of the savepoints: disjoint ranges `(from, to]` in ascending
- * order. A rollback ends all numbers after its own, so it swallows the ranges behind it.
- */
-export class EndedSavepoints {
-  readonly #froms: number[] = [];
-  readonly #tos: number[] = [];
-
-  /** Ends the numbers after `index` up to `last`. */
-  end(index: number, last: number): void {
-    while (this.#froms.length > 0 && this.#froms[this.#froms.length - 1]! >= index) {
-      this.#froms.pop();
-      this.#tos.pop();
-    }
-    if (last > index) {
-      this.#froms.push(index);
-      this.#tos.push(last);
-    }
-  }
-
-  has(index: number): boolean {
-    // The range to look at is the last one that starts below the number.
-    let low = 0;
-    let high = this.#froms.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#froms[middle]! < index) low = middle + 1;
-      else high = middle;
-    }
-    return low > 0 && index <= this.#tos[low - 1]!;
-  }
-}

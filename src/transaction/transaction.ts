@@ -1,23 +1,22 @@
 import { channel } from 'node:diagnostics_channel';
-import { InvalidArgumentError } from '../errors';
 import {
   AsyncRequiredError,
   DoomedTransaction,
   nameOf,
-  TransactionError,
   TransactionFailedError,
   TransactionStateError,
 } from './errors';
-import { callHook, type HookList, Hooks } from './hooks';
-import type { DataManager, DataManagerSavepoint, HookEntry, SavepointOptions } from './interfaces';
+import { callForgivingHooks, callStoppingHooks } from './hooks';
+import { TransactionWithHooks } from './transaction-hooks';
+import type { DataManager, DataManagerSavepoint, SavepointOptions } from './interfaces';
 import { reportSwallowed } from './report';
 import { isRetryable } from './retryable';
-import { EndedSavepoints, Savepoint, saveStates, type SavepointOwner } from './savepoint';
+import { Savepoint, saveStates, type SavepointOwner } from './savepoint';
+import { SavepointBook } from './savepoint-book';
 import { TransactionStatus } from './status';
 import { driveAsync, driveDetached, driveSync, isThenable, type Steps } from './steps';
 import { Synchronizers } from './synchronizers';
-import { textOf } from './text';
-import { cleanUpAll, modeOf, twoPhaseCommit } from './two-phase';
+import { abortAll, cleanUpAll, modeOf, twoPhaseCommit } from './two-phase';
 
 /** What a transaction needs of the manager that made it. */
 export interface TransactionOwner {
@@ -34,7 +33,6 @@ export interface TransactionEvent {
 const events = channel('zodb:transaction');
 const NO_SYNCHRONIZERS = new Synchronizers();
 const NOBODY: TransactionOwner = { release: () => undefined };
-const NO_HOOKS: readonly HookEntry[] = Object.freeze([]);
 
 type Busy = false | 'commit' | 'commitAsync' | 'abort' | 'abortAsync';
 
@@ -44,7 +42,7 @@ type Busy = false | 'commit' | 'commitAsync' | 'abort' | 'abortAsync';
  *
  * Used with `using`, a transaction that was not committed is aborted at the end of the block.
  */
-export class Transaction implements SavepointOwner {
+export class Transaction extends TransactionWithHooks implements SavepointOwner {
   #status: TransactionStatus = TransactionStatus.ACTIVE;
   /** Committed or aborted: resources, hooks and data are gone. */
   #ended = false;
@@ -58,18 +56,11 @@ export class Transaction implements SavepointOwner {
 
   // Everything below is made when it is first needed: most transactions need little of it.
   #resources: DataManager[] | null = null;
-  /** Who joined after a savepoint, with the number of the last savepoint made before. */
-  #lateJoins: { manager: DataManager; after: number }[] | null = null;
-  #lastSavepoint = 0;
-  #endedSavepoints: EndedSavepoints | null = null;
-  #hooks: Hooks | null = null;
-  #data: Map<unknown, unknown> | null = null;
-  #extension: Record<string, unknown> | null = null;
-  #user = '';
-  #description = '';
+  #savepoints: SavepointBook | null = null;
 
   /** For transaction managers; alone it is a transaction that nobody calls current. */
   constructor(owner: TransactionOwner = NOBODY, synchronizers: Synchronizers = NO_SYNCHRONIZERS) {
+    super();
     this.#owner = owner;
     this.#synchronizers = synchronizers;
     if (events.hasSubscribers) this.#publish('begin');
@@ -81,7 +72,7 @@ export class Transaction implements SavepointOwner {
   }
 
   /** True once the transaction was committed or aborted: nothing more can be done in it. */
-  get ended(): boolean {
+  override get ended(): boolean {
     return this.#ended;
   }
 
@@ -105,8 +96,7 @@ export class Transaction implements SavepointOwner {
     if (this.#status !== TransactionStatus.ACTIVE || this.#ended) this.#checkJoinable('join');
     if (this.#resources === null) this.#resources = [manager];
     else this.#resources.push(manager);
-    // A savepoint made earlier needs no state of the newcomer: going back there means leaving again.
-    if (this.#lastSavepoint > 0) (this.#lateJoins ??= []).push({ manager, after: this.#lastSavepoint });
+    this.#savepoints?.joined(manager);
   }
 
   /** Who has joined, in that order. */
@@ -219,6 +209,7 @@ export class Transaction implements SavepointOwner {
    */
   savepoint(options: SavepointOptions = {}): Savepoint {
     if (this.#status !== TransactionStatus.ACTIVE || this.#ended) this.#checkJoinable('savepoint');
+    if (this.#synchronizers.size > 0) this.#synchronizers.beforeSavepoint(this);
     let states: DataManagerSavepoint[];
     const resources = this.#resources ?? [];
     try {
@@ -230,19 +221,20 @@ export class Transaction implements SavepointOwner {
       this.#fail(error);
       throw error;
     }
-    this.#lastSavepoint += 1;
-    return new Savepoint(this, this.#lastSavepoint, states);
+    this.#savepoints ??= new SavepointBook();
+    return new Savepoint(this, this.#savepoints.next(), states);
   }
 
   /** @internal */
   isSavepointValid(index: number): boolean {
-    return !this.#ended && !(this.#endedSavepoints?.has(index) ?? false);
+    return !this.#ended && this.#savepoints !== null && this.#savepoints.isValid(index);
   }
 
   /** @internal */
   rollbackTo(index: number, states: readonly DataManagerSavepoint[]): void {
     this.#checkJoinable('roll back');
-    this.#endSavepointsAfter(index);
+    if (this.#synchronizers.size > 0) this.#synchronizers.beforeSavepoint(this);
+    this.#savepoints?.endAfter(index);
     try {
       for (const state of states) state.rollback();
       this.#unjoinAfter(index);
@@ -252,129 +244,12 @@ export class Transaction implements SavepointOwner {
     }
   }
 
-  // --- what is written with it
-
-  /** Who did it. @throws InvalidArgumentError for null and undefined */
-  get user(): string {
-    return this.#user;
-  }
-
-  set user(value: string) {
-    if (value == null) throw new InvalidArgumentError("A transaction's user must be a text, not null.");
-    this.#user = textOf(value, 'user');
-  }
-
-  /** Sets {@link user} to `path + ' ' + name`, as Zope's user folders do. */
-  setUser(name: string, path = '/'): void {
-    if (name == null) throw new InvalidArgumentError("A transaction's user must be a text, not null.");
-    this.user = `${textOf(path, 'path')} ${textOf(name, 'user')}`;
-  }
-
-  /** What it is for. Setting null or undefined does nothing. */
-  get description(): string {
-    return this.#description;
-  }
-
-  set description(value: string) {
-    if (value != null) this.#description = textOf(value, 'description');
-  }
-
-  /** Adds a line to {@link description}, without spaces around it. Null and undefined add nothing. */
-  note(text: string | null | undefined): void {
-    if (text == null) return;
-    const line = textOf(text, 'note').trim();
-    this.#description = this.#description ? `${this.#description}\n${line}` : line;
-  }
-
-  /** Free data written with the commit, by name. */
-  get extension(): Record<string, unknown> {
-    return (this.#extension ??= {});
-  }
-
-  set extension(value: Record<string, unknown>) {
-    this.#extension = value;
-  }
-
-  /** Whether {@link extension} holds anything; asking that way makes no object. */
-  get hasExtension(): boolean {
-    return this.#extension !== null && Object.keys(this.#extension).length > 0;
-  }
-
-  setExtendedInfo(name: string, value: unknown): void {
-    this.extension[name] = value;
-  }
-
-  /**
-   * What {@link setData} put there for this very key. Gone when the transaction ends.
-   * @throws TransactionError with code `NO_DATA` when there is nothing: see {@link hasData}
-   */
-  data(key: unknown): unknown {
-    if (!this.hasData(key)) {
-      throw new TransactionError('This transaction holds no data for that key.', { code: 'NO_DATA' });
-    }
-    return this.#data!.get(key);
-  }
-
-  hasData(key: unknown): boolean {
-    return this.#data?.has(key) ?? false;
-  }
-
-  /** Keeps something for a participant until the transaction ends, by the identity of `key`. */
-  setData(key: unknown, value: unknown): void {
-    if (this.#ended) throw this.#stateError('setData');
-    (this.#data ??= new Map()).set(key, value);
-  }
-
-  // --- hooks
-
-  /**
-   * Calls `hook(...args)` when a commit starts. It may change data, let data managers join, and add hooks, which are
-   * called too. An error stops the commit and comes out of it.
-   */
-  addBeforeCommitHook<A extends unknown[]>(hook: (...args: A) => unknown, ...args: A): void {
-    this.#hooksToAddTo().beforeCommit.push({ hook, args });
-  }
-
-  /**
-   * Calls `hook(success, ...args)` after a commit. Errors go to the diagnostics channel `zodb:transaction:error`
-   * (a process warning when nobody listens), and changes made in it are aborted.
-   */
-  addAfterCommitHook<A extends unknown[]>(hook: (success: boolean, ...args: A) => unknown, ...args: A): void {
-    this.#hooksToAddTo().afterCommit.push({ hook, args });
-  }
-
-  /** Calls `hook(...args)` when an abort starts. Errors as in {@link addAfterCommitHook}. */
-  addBeforeAbortHook<A extends unknown[]>(hook: (...args: A) => unknown, ...args: A): void {
-    this.#hooksToAddTo().beforeAbort.push({ hook, args });
-  }
-
-  /** Calls `hook(...args)` after an abort. Errors as in {@link addAfterCommitHook}; changes made in it are aborted. */
-  addAfterAbortHook<A extends unknown[]>(hook: (...args: A) => unknown, ...args: A): void {
-    this.#hooksToAddTo().afterAbort.push({ hook, args });
-  }
-
-  getBeforeCommitHooks(): IterableIterator<HookEntry> {
-    return (this.#hooks?.beforeCommit ?? NO_HOOKS).values();
-  }
-
-  getAfterCommitHooks(): IterableIterator<HookEntry> {
-    return (this.#hooks?.afterCommit ?? NO_HOOKS).values();
-  }
-
-  getBeforeAbortHooks(): IterableIterator<HookEntry> {
-    return (this.#hooks?.beforeAbort ?? NO_HOOKS).values();
-  }
-
-  getAfterAbortHooks(): IterableIterator<HookEntry> {
-    return (this.#hooks?.afterAbort ?? NO_HOOKS).values();
-  }
-
   // --- the orders of events
 
   #startCommit(how: 'commit' | 'commitAsync'): void {
     this.#checkIdle(how);
     if (this.#status === TransactionStatus.DOOMED) throw new DoomedTransaction();
-    this.#endSavepointsAfter(0);
+    this.#savepoints?.endAfter(0);
     if (this.#status === TransactionStatus.COMMIT_FAILED) throw new TransactionFailedError(this.#failure);
     if (this.#ended || this.#status !== TransactionStatus.ACTIVE) throw this.#stateError(how);
     if (how === 'commit') this.#refuseAsyncManagers();
@@ -382,7 +257,7 @@ export class Transaction implements SavepointOwner {
   }
 
   *#commitSteps(asynchronous: boolean): Steps {
-    if (this.#hooks !== null) yield* this.#callStoppingHooks(this.#hooks.beforeCommit);
+    if (this.hooks !== null) yield* callStoppingHooks(this.hooks.beforeCommit);
     if (this.#synchronizers.size > 0) this.#synchronizers.beforeCompletion(this);
     // A hook may have doomed it. Python would commit; what must not be committed is not.
     if (this.isDoomed()) throw new DoomedTransaction();
@@ -402,25 +277,25 @@ export class Transaction implements SavepointOwner {
     this.#status = TransactionStatus.COMMITTED;
     if (this.#synchronizers.size > 0) this.#synchronizers.afterCompletion(this);
     this.#busy = false;
-    if (this.#hooks !== null) yield* this.#callAfterCommitHooks(true, asynchronous);
+    if (this.hooks !== null) yield* this.#callAfterCommitHooks(true, asynchronous);
     if (events.hasSubscribers) this.#publish('commit');
     this.#end();
   }
 
   *#abortSteps(asynchronous: boolean): Steps {
     let first: { error: unknown } | undefined;
-    if (this.#hooks !== null) {
-      yield* this.#callForgivingHooks('before-abort hook', this.#hooks.beforeAbort, undefined, asynchronous);
+    if (this.hooks !== null) {
+      yield* callForgivingHooks('before-abort hook', this.hooks.beforeAbort, this, undefined, asynchronous);
     }
-    this.#endSavepointsAfter(0);
+    this.#savepoints?.endAfter(0);
     if (this.#synchronizers.size > 0) first = this.#synchronizers.beforeAbort(this);
     if (this.#resources !== null) {
-      const failed = yield* this.#abortResources(asynchronous);
+      const failed = yield* abortAll(this, this.#resources, asynchronous);
       first ??= failed;
     }
-    if (this.#hooks !== null && this.#hooks.afterAbort.length > 0) {
-      yield* this.#callForgivingHooks('after-abort hook', this.#hooks.afterAbort, undefined, asynchronous);
-      yield* this.#abortResources(asynchronous);
+    if (this.hooks !== null && this.hooks.afterAbort.length > 0) {
+      yield* callForgivingHooks('after-abort hook', this.hooks.afterAbort, this, undefined, asynchronous);
+      if (this.#resources !== null) yield* abortAll(this, this.#resources, asynchronous);
     }
     // Unlike in a commit, the transaction is no longer the current one in afterCompletion.
     this.#owner.release(this);
@@ -432,64 +307,12 @@ export class Transaction implements SavepointOwner {
     if (first !== undefined) throw first.error;
   }
 
-  /** Aborts every data manager, reports every error, and returns the first as `{ error }`. */
-  *#abortResources(asynchronous: boolean): Generator<unknown, { error: unknown } | undefined, void> {
-    let first: { error: unknown } | undefined;
-    for (const manager of this.#resources ?? []) {
-      try {
-        const nonBlocking = asynchronous && manager.abortAsync !== undefined && modeOf(manager) === 'both';
-        const result = nonBlocking ? manager.abortAsync!(this) : manager.abort(this);
-        if (result !== undefined) yield result;
-      } catch (error) {
-        first ??= { error };
-        reportSwallowed('abort()', error, this, manager);
-      }
-    }
-    return first;
-  }
-
-  *#callStoppingHooks(hooks: HookList): Steps {
-    try {
-      // The list may grow while it is called.
-      for (const entry of hooks) {
-        const result = callHook(entry, undefined);
-        if (isThenable(result)) yield result;
-      }
-    } finally {
-      hooks.length = 0;
-    }
-  }
-
-  *#callForgivingHooks(
-    kind: string,
-    hooks: HookList,
-    outcome: boolean | undefined,
-    asynchronous: boolean,
-  ): Steps {
-    for (const entry of hooks) {
-      try {
-        const result = callHook(entry, outcome);
-        if (!isThenable(result)) continue;
-        if (asynchronous) {
-          yield result;
-        } else {
-          result.then(undefined, (error: unknown) => {
-            reportSwallowed(kind, error, this, entry.hook);
-          });
-        }
-      } catch (error) {
-        reportSwallowed(kind, error, this, entry.hook);
-      }
-    }
-    hooks.length = 0;
-  }
-
   *#callAfterCommitHooks(success: boolean, asynchronous: boolean): Steps {
-    const hooks = this.#hooks?.afterCommit;
+    const hooks = this.hooks?.afterCommit;
     if (hooks === undefined || hooks.length === 0) return;
-    yield* this.#callForgivingHooks('after-commit hook', hooks, success, asynchronous);
+    yield* callForgivingHooks('after-commit hook', hooks, this, success, asynchronous);
     // The commit is over either way, but hooks may have touched resources again.
-    yield* this.#abortResources(asynchronous);
+    if (this.#resources !== null) yield* abortAll(this, this.#resources, asynchronous);
   }
 
   /** Publishes {@link pending} for as long as `work` lasts. */
@@ -509,9 +332,9 @@ export class Transaction implements SavepointOwner {
     this.#owner = NOBODY;
     this.#synchronizers = NO_SYNCHRONIZERS;
     this.#resources = null;
-    this.#lateJoins = null;
-    this.#hooks = null;
-    this.#data = null;
+    this.#savepoints = null;
+    this.hooks = null;
+    this.forgetData();
   }
 
   #fail(error: unknown): void {
@@ -520,17 +343,10 @@ export class Transaction implements SavepointOwner {
     if (events.hasSubscribers) this.#publish('fail');
   }
 
-  #endSavepointsAfter(index: number): void {
-    if (this.#lastSavepoint > index) {
-      (this.#endedSavepoints ??= new EndedSavepoints()).end(index, this.#lastSavepoint);
-    }
-  }
-
   #unjoinAfter(index: number): void {
-    while (this.#lateJoins !== null) {
-      const position = this.#lateJoins.findIndex(({ after }) => after >= index);
-      if (position < 0) return;
-      const [{ manager }] = this.#lateJoins.splice(position, 1) as [{ manager: DataManager; after: number }];
+    for (;;) {
+      const manager = this.#savepoints?.takeJoinedAfter(index);
+      if (manager === undefined) return;
       const result = manager.abort(this);
       if (isThenable(result)) {
         result.then(undefined, (error: unknown) => {
@@ -539,11 +355,6 @@ export class Transaction implements SavepointOwner {
       }
       this.#resources = (this.#resources ?? []).filter((other) => other !== manager);
     }
-  }
-
-  #hooksToAddTo(): Hooks {
-    if (this.#ended) throw this.#stateError('add a hook');
-    return (this.#hooks ??= new Hooks());
   }
 
   #refuseAsyncManagers(): void {

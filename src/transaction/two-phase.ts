@@ -78,6 +78,29 @@ export function* twoPhaseCommit(
   }
 }
 
+/**
+ * Aborts every data manager in the order of joining. Every error is reported, and the first is returned as
+ * `{ error }`.
+ */
+export function* abortAll(
+  transaction: Transaction,
+  resources: readonly DataManager[],
+  asynchronous: boolean,
+): Generator<unknown, { error: unknown } | undefined, void> {
+  let first: { error: unknown } | undefined;
+  for (const manager of resources) {
+    try {
+      const nonBlocking = asynchronous && manager.abortAsync !== undefined && modeOf(manager) === 'both';
+      const result = nonBlocking ? manager.abortAsync!(transaction) : manager.abort(transaction);
+      if (result !== undefined) yield result;
+    } catch (error) {
+      first ??= { error };
+      reportSwallowed('abort()', error, transaction, manager);
+    }
+  }
+  return first;
+}
+
 /** What a savepoint that could not be made leaves behind is thrown away: as for a commit that nobody voted in. */
 export function* cleanUpAll(transaction: Transaction, resources: readonly DataManager[]): Steps {
   yield* cleanUp(transaction, { members: resources, nonBlocking: false }, 0);

@@ -17,6 +17,7 @@ import { blobWork } from './blob';
 import { BlobKeeper } from './blob-keeper';
 import { checkObject, ConnectionJar, type JarOwner } from './connection-jar';
 import type { DB } from './db';
+import { exportFile, importFile, type ExportReport } from './export-import';
 import { InvalidationListeners, type InvalidationListener } from './invalidation-listeners';
 import { Participant, type ParticipantOwner } from './participant';
 import type { Poolable } from './pool';
@@ -204,6 +205,30 @@ export class Connection<R extends object = Record<string, unknown>>
   /** Evicts every unchanged object, here and in sibling connections. */
   cacheMinimize(): void {
     for (const connection of this.#family()) connection.#jar.cache.minimize();
+  }
+
+  /** Writes an object and everything it leads to, blobs included, to a file that Python's ZODB reads, too. */
+  exportFile(object: object | Oid, path: string): ExportReport {
+    this.#checkOpen();
+    return exportFile(this.#jar, object, path);
+  }
+
+  /**
+   * Brings in what {@link exportFile} (or Python) wrote, under new oids, in the current transaction; returns the object
+   * that was exported, for you to hang somewhere. A path, or the content itself. Throws `ExportError` for a torn file.
+   */
+  importFile(source: string | Uint8Array): object | undefined {
+    this.#checkOpen();
+    return importFile(
+      {
+        jar: this.#jar,
+        connection: this as unknown as Connection,
+        join: () => this.#jar.objectChanged(),
+        addBlob: (oid, path) => this.#participant.blobs.addImported(oid, path),
+        imported: (oids) => this.#participant.addImported(oids),
+      },
+      source,
+    );
   }
 
   /** `callback` runs once, when the connection is closed next. Its errors become warnings. */

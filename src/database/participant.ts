@@ -30,6 +30,8 @@ export class Participant implements DataManager {
   #meta: TransactionMetaData | undefined;
   #stored: Oid[] = [];
   #resolved: readonly Oid[] = [];
+  /** Objects that an import brought in: they are in the overlay, and known to the cache only when they were used. */
+  #imported: Oid[] = [];
   #began = 0;
 
   constructor(owner: ParticipantOwner, jar: ConnectionJar, sortKey: string, blobs: BlobKeeper) {
@@ -126,6 +128,10 @@ export class Participant implements DataManager {
     };
   }
 
+  addImported(oids: readonly Oid[]): void {
+    for (const oid of oids) this.#imported.push(oid);
+  }
+
   #prepare(transaction: Transaction): TransactionMetaData {
     this.#owner.checkWritable();
     this.#began = performance.now();
@@ -192,6 +198,7 @@ export class Participant implements DataManager {
     current.clear();
     this.blobs.committed();
     cache.afterCommit(tid);
+    this.#forgetImported();
     this.#meta = undefined;
     if (tracing.commit.hasSubscribers) {
       const milliseconds = performance.now() - this.#began;
@@ -211,7 +218,15 @@ export class Participant implements DataManager {
     current.clear();
     this.blobs.abort();
     cache.abort();
+    this.#forgetImported();
     this.#owner.left();
+  }
+
+  /** Imported objects that were used carry the serial of the overlay, or are gone: either way they are stale. */
+  #forgetImported(): void {
+    if (this.#imported.length === 0) return;
+    this.#jar.cache.invalidate(this.#imported);
+    this.#imported = [];
   }
 
   /** A conflict makes the copy in memory stale, so that the next attempt reads the newer one. */

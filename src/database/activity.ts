@@ -43,7 +43,11 @@ export class ActivityMonitor {
   }
 
   /** The remembered activity from `start` to `end`, in `divisions` intervals of equal length. */
-  analysis({ start, end, divisions = 10 }: { start?: Date; end?: Date; divisions?: number } = {}): Activity[] {
+  analysis({
+    start,
+    end,
+    divisions = 10,
+  }: { start?: Date; end?: Date; divisions?: number } = {}): Activity[] {
     if (!Number.isInteger(divisions) || divisions < 1) {
       throw new InvalidArgumentError(`divisions must be a positive integer, not ${divisions}.`);
     }

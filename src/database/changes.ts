@@ -75,7 +75,12 @@ export async function* watchChanges(
   }
 }
 
-function* changesBetween(storage: Storage, after: Tid, upTo: Tid, changed: readonly Oid[] | 'all'): Generator<Change> {
+function* changesBetween(
+  storage: Storage,
+  after: Tid,
+  upTo: Tid,
+  changed: readonly Oid[] | 'all',
+): Generator<Change> {
   if (!storage.iterate) {
     yield { tid: upTo, time: dateOfTid(upTo), user: '', description: '', oids: changed };
     return;

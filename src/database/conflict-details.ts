@@ -8,7 +8,11 @@ interface Revisions {
 }
 
 /** The same error, with the object's class and the names of the fields in which the two revisions differ. */
-export function explainConflict(error: ConflictError, { storage }: Revisions, object?: { oid: Oid }): ConflictError {
+export function explainConflict(
+  error: ConflictError,
+  { storage }: Revisions,
+  object?: { oid: Oid },
+): ConflictError {
   const oid = error.oid ?? object?.oid;
   if (error.className !== undefined || oid === undefined || error.serials === undefined) return error;
   const [committedSerial, readSerial] = error.serials;

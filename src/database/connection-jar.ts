@@ -124,6 +124,8 @@ function closedMessage(what: string): string {
 /** Throws unless `value` can be an object that a connection stores. */
 export function checkObject(value: unknown, where: string): asserts value is object {
   if (typeof value !== 'object' || value === null) {
-    throw new InvalidArgumentError(`${where} takes a persistent object, not ${value === null ? 'null' : typeof value}.`);
+    throw new InvalidArgumentError(
+      `${where} takes a persistent object, not ${value === null ? 'null' : typeof value}.`,
+    );
   }
 }

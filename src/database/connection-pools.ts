@@ -40,7 +40,8 @@ export class ConnectionPools {
 
   set cacheSize(objects: number) {
     this.#cacheSize = objects;
-    for (const connection of [...this.#present.used, ...this.#present.free]) connection.cache.targetCount = objects;
+    for (const connection of [...this.#present.used, ...this.#present.free])
+      connection.cache.targetCount = objects;
   }
 
   take(before: Tid | undefined): Connection {

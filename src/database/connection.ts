@@ -1,4 +1,11 @@
-import { ClosedError, InvalidArgumentError, InvalidObjectReference, ReadOnlyError, ReadOnlyHistoryError, ZodbError } from '../errors';
+import {
+  ClosedError,
+  InvalidArgumentError,
+  InvalidObjectReference,
+  ReadOnlyError,
+  ReadOnlyHistoryError,
+  ZodbError,
+} from '../errors';
 import { ROOT_OID, ZERO_TID, type Oid, type Tid } from '../ids';
 import {
   isPersistent,
@@ -63,7 +70,8 @@ export class Connection<R extends object = Record<string, unknown>>
   readonly #jar: ConnectionJar;
   readonly #participant: Participant;
   readonly #listeners = new InvalidationListeners();
-  readonly #references: ReferenceCheck;
+  /** @internal */
+  readonly references: ReferenceCheck;
   #manager: TransactionManager | undefined;
   #joined = false;
   #lent = false;
@@ -86,7 +94,7 @@ export class Connection<R extends object = Record<string, unknown>>
       return object && blobWork(object);
     });
     this.#participant = new Participant(this, this.#jar, db.sortKeyFor(), blobs);
-    this.#references = new ReferenceCheck(this.#jar);
+    this.references = new ReferenceCheck(this.#jar);
     this.root = makeRoot<R>(() => this.get(ROOT_OID) as PersistentMapping<string, unknown>);
     connections.set(this.#jar, this as unknown as Connection);
   }
@@ -122,7 +130,8 @@ export class Connection<R extends object = Record<string, unknown>>
   /** The object of an oid. Throws `POSKeyError` when this snapshot has none, `ClosedError` after `close`. */
   get(oid: Oid): object {
     this.#checkOpen();
-    if (typeof oid !== 'number') throw new InvalidArgumentError('get() takes an oid; see oidOf() and parseOid().');
+    if (typeof oid !== 'number')
+      throw new InvalidArgumentError('get() takes an oid; see oidOf() and parseOid().');
     return this.#jar.cache.get(oid);
   }
 
@@ -243,12 +252,16 @@ export class Connection<R extends object = Record<string, unknown>>
   close(): void {
     if (!this.#jar.open) return;
     if (this.#primary) {
-      throw new ConnectionStateError('This connection came from getConnection(); close the one it came from.');
+      throw new ConnectionStateError(
+        'This connection came from getConnection(); close the one it came from.',
+      );
     }
     for (const connection of this.#family()) {
       connection.#jar.cache.flushExposed();
       if (connection.#joined) {
-        throw new ConnectionStateError('A connection with uncommitted changes was to be closed. Commit or abort first.');
+        throw new ConnectionStateError(
+          'A connection with uncommitted changes was to be closed. Commit or abort first.',
+        );
       }
     }
     this.#end();
@@ -262,7 +275,10 @@ export class Connection<R extends object = Record<string, unknown>>
   }
 
   /** @internal Called by the DB when it hands the connection out. */
-  lend(manager: TransactionManager, { lent = false, primary }: { lent?: boolean; primary?: Connection } = {}): void {
+  lend(
+    manager: TransactionManager,
+    { lent = false, primary }: { lent?: boolean; primary?: Connection } = {},
+  ): void {
     if (this.#cacheGeneration !== this.#db.cacheGeneration) {
       this.#jar.cache.clear();
       this.#cacheGeneration = this.#db.cacheGeneration;
@@ -362,11 +378,6 @@ export class Connection<R extends object = Record<string, unknown>>
   }
 
   /** @internal */
-  checkReferences(object: Parameters<ParticipantOwner['checkReferences']>[0]): void {
-    this.#references.check(object);
-  }
-
-  /** @internal */
   committed(tid: Tid, oids: readonly Oid[]): void {
     this.#db.transactionCommitted(tid, oids, this as unknown as Connection);
   }
@@ -405,7 +416,10 @@ export class Connection<R extends object = Record<string, unknown>>
       try {
         callback();
       } catch (error) {
-        this.warn(`close-callback:${String(error)}`, `A callback of a closing connection failed: ${String(error)}`);
+        this.warn(
+          `close-callback:${String(error)}`,
+          `A callback of a closing connection failed: ${String(error)}`,
+        );
       }
     }
     this.#jar.cache.shrink();
@@ -426,7 +440,7 @@ export class Connection<R extends object = Record<string, unknown>>
     const { cache, storage, current } = this.#jar;
     current.clear();
     const changed = storage.poll();
-    if (changed === 'all') {
+    if (this.references.removedSince() || changed === 'all') {
       cache.invalidateAll();
     } else if (changed.length > 0) {
       cache.invalidate(changed);
@@ -473,7 +487,9 @@ function collectOids(wanted: Iterable<Prefetchable>, into: Oid[]): void {
     } else if (typeof item === 'object' && item !== null && Symbol.iterator in item) {
       collectOids(item as Iterable<Prefetchable>, into);
     } else {
-      throw new InvalidArgumentError(`prefetch() takes persistent objects, oids and iterables of them, not ${typeof item}.`);
+      throw new InvalidArgumentError(
+        `prefetch() takes persistent objects, oids and iterables of them, not ${typeof item}.`,
+      );
     }
   }
 }

@@ -1,15 +1,13 @@
 import { resolveConflict } from '../conflict/index';
 import { ClosedError, InvalidArgumentError, POSKeyError } from '../errors';
+import { dateOfTid, formatTid, MAX_TID, ROOT_OID, tidFromTime, type Oid, type Tid } from '../ids';
 import {
-  dateOfTid,
-  formatTid,
-  MAX_TID,
-  ROOT_OID,
-  tidFromTime,
-  type Oid,
-  type Tid,
-} from '../ids';
-import { createBudget, oidOf, registry as processRegistry, type CacheBudget, type Registry } from '../persistence/index';
+  createBudget,
+  oidOf,
+  registry as processRegistry,
+  type CacheBudget,
+  type Registry,
+} from '../persistence/index';
 import { readStructure, references } from '../record/index';
 import {
   openStorage,
@@ -119,9 +117,15 @@ export class DB<F extends RootFactories = Record<string, never>> implements Stor
    * met a conflict. When `fn` returns a promise, so does this, and other work goes on meanwhile. Within another
    * `db.transaction()` of the same context it is a savepoint of that one.
    */
-  transaction<T>(fn: (root: RootOf<F>, connection: Connection<RootOf<F>>) => T, options?: TransactionOptions): T {
+  transaction<T>(
+    fn: (root: RootOf<F>, connection: Connection<RootOf<F>>) => T,
+    options?: TransactionOptions,
+  ): T {
     this.#checkOpen();
-    return runTransaction(this as unknown as DB, fn as never, { attempts: this.#settings.attempts, ...options }) as T;
+    return runTransaction(this as unknown as DB, fn as never, {
+      attempts: this.#settings.attempts,
+      ...options,
+    }) as T;
   }
 
   /** Undoes one past transaction when the current one commits. See {@link undoLog} for ids. Throws `UndoError` then. */
@@ -163,7 +167,8 @@ export class DB<F extends RootFactories = Record<string, never>> implements Stor
   /** An object's state as `tid` wrote it, as plain structure. */
   oldState(object: object | Oid, tid: Tid): unknown {
     const oid = typeof object === 'number' ? (object as Oid) : oidOf(object);
-    if (oid === undefined) throw new InvalidArgumentError('An object that was never saved has no old states.');
+    if (oid === undefined)
+      throw new InvalidArgumentError('An object that was never saved has no old states.');
     return readStructure(this.storage.loadSerial(oid, tid).data).state;
   }
 
@@ -288,7 +293,8 @@ export class DB<F extends RootFactories = Record<string, never>> implements Stor
     for (const connection of this.#pools.used()) connection.abandon();
     this.#pools.close();
     this.#closed = true;
-    if (this.databases[this.databaseName] === (this as unknown as DB)) delete this.databases[this.databaseName];
+    if (this.databases[this.databaseName] === (this as unknown as DB))
+      delete this.databases[this.databaseName];
     this.storage.close();
     this.#bell.ring();
   }
@@ -364,10 +370,16 @@ export class DB<F extends RootFactories = Record<string, never>> implements Stor
   warn(key: string, message: string): void {
     if (this.#warned.has(key)) return;
     this.#warned.add(key);
-    process.emitWarning(message, { type: 'ZodbWarning', code: `ZODB_${key.split(':')[0]!.toUpperCase().replaceAll('-', '_')}` });
+    process.emitWarning(message, {
+      type: 'ZodbWarning',
+      code: `ZODB_${key.split(':')[0]!.toUpperCase().replaceAll('-', '_')}`,
+    });
   }
 
-  #packing<T>({ days = 0, time, gc, dryRun }: PackArguments, run: (steps: ReturnType<NonNullable<Storage['pack']>>) => T): T {
+  #packing<T>(
+    { days = 0, time, gc, dryRun }: PackArguments,
+    run: (steps: ReturnType<NonNullable<Storage['pack']>>) => T,
+  ): T {
     this.#checkOpen();
     requireCapability(this.storage, 'pack');
     if (!(days >= 0)) throw new InvalidArgumentError(`days must be 0 or more, not ${days}.`);
@@ -418,7 +430,9 @@ function tidOf(value: Date | Tid, name: string): Tid {
   } else if (value instanceof Date && !Number.isNaN(value.getTime())) {
     return tidFromTime(value.getTime());
   }
-  throw new InvalidArgumentError(`The option ${name} must be a Date or a tid (a bigint), not ${String(value)}.`);
+  throw new InvalidArgumentError(
+    `The option ${name} must be a Date or a tid (a bigint), not ${String(value)}.`,
+  );
 }
 
 /**

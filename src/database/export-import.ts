@@ -21,7 +21,8 @@ export interface ExportReport {
 /** Writes an object and all that it leads to, breadth first, as this connection's snapshot has it. */
 export function exportFile(jar: ConnectionJar, object: object | Oid, path: string): ExportReport {
   const first = typeof object === 'number' ? (object as Oid) : oidOf(object);
-  if (first === undefined) throw new InvalidArgumentError('Only saved objects can be exported: commit first.');
+  if (first === undefined)
+    throw new InvalidArgumentError('Only saved objects can be exported: commit first.');
   const writer = new ExportWriter(path);
   const seen = new Set([first]);
   let objects = 0;
@@ -54,13 +55,18 @@ function loadOrSkip(jar: ConnectionJar, oid: Oid, first: Oid) {
   }
 }
 
-function exportBlob(jar: ConnectionJar, oid: Oid, serial: Parameters<ConnectionJar['storage']['loadSerial']>[1], writer: ExportWriter): boolean {
+function exportBlob(
+  jar: ConnectionJar,
+  oid: Oid,
+  serial: Parameters<ConnectionJar['storage']['loadSerial']>[1],
+  writer: ExportWriter,
+): boolean {
   if (!jar.storage.openBlob) return false;
   const blob = jar.storage.openBlob(oid, serial);
   try {
     writer.blob(blob.size);
     const chunk = Buffer.allocUnsafe(CHUNK);
-    for (let position = 0; position < blob.size; ) {
+    for (let position = 0; position < blob.size;) {
       const count = blob.read(chunk, 0, Math.min(CHUNK, blob.size - position), position);
       if (count === 0) throw new InvalidArgumentError(`The blob ended ${blob.size - position} bytes early.`);
       writer.write(chunk.subarray(0, count));
@@ -88,7 +94,10 @@ export interface ImportTarget {
  * Brings the objects of an export file in under new oids, as part of the current transaction, and returns the first one
  * (`undefined` for a file without objects). Hang it somewhere: what nothing leads to goes with the next pack.
  */
-export function importFile({ jar, connection, join: joinTransaction, addBlob, imported }: ImportTarget, from: string | Uint8Array): object | undefined {
+export function importFile(
+  { jar, connection, join: joinTransaction, addBlob, imported }: ImportTarget,
+  from: string | Uint8Array,
+): object | undefined {
   const source = new ExportSource(from);
   let directory: string | undefined;
   try {
@@ -104,7 +113,12 @@ export function importFile({ jar, connection, join: joinTransaction, addBlob, im
     for (const exported of readExport(source)) {
       const oid = map(exported.oid);
       const data = rewriteReferences(exported.data, map);
-      jar.overlay.set(oid, { data, serial: ZERO_TID, references: references(data), className: className(data) });
+      jar.overlay.set(oid, {
+        data,
+        serial: ZERO_TID,
+        references: references(data),
+        className: className(data),
+      });
       if (exported.blob) {
         directory ??= mkdtempSync(join(tmpdir(), 'zodb-import-'));
         addBlob(oid, copyBlob(source, exported.blob, join(directory, `${oid}.blob`)));
@@ -130,10 +144,14 @@ function checkWhole(source: ExportSource): Pick<ExportedObject, 'oid'>[] {
   return objects;
 }
 
-function copyBlob(source: ExportSource, { position, size }: { position: number; size: number }, path: string): string {
+function copyBlob(
+  source: ExportSource,
+  { position, size }: { position: number; size: number },
+  path: string,
+): string {
   const fd = openSync(path, 'wx');
   try {
-    for (let done = 0; done < size; ) {
+    for (let done = 0; done < size;) {
       const chunk = source.read(position + done, Math.min(CHUNK, size - done));
       writeSync(fd, chunk);
       done += chunk.length;

@@ -7,7 +7,9 @@ import type { DB } from './db';
  * the database may lead to them.
  */
 export function foreignReferencesTo(db: DB): Oid[] {
-  const others = Object.values(db.databases).filter((other) => other !== db && other.storage.supports.currentRecords);
+  const others = Object.values(db.databases).filter(
+    (other) => other !== db && other.storage.supports.currentRecords,
+  );
   const oids = new Set<Oid>();
   for (const { storage } of others) {
     for (const { data } of storage.currentRecords!()) {

@@ -31,7 +31,8 @@ export class InvalidationListeners {
       const object = this.#byClass.size > 0 ? cache.peek(oid) : undefined;
       for (let at: unknown = object; at && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
         const { constructor } = at as { constructor?: object };
-        if (constructor && Object.hasOwn(at as object, 'constructor')) tell(this.#byClass.get(constructor), oid);
+        if (constructor && Object.hasOwn(at as object, 'constructor'))
+          tell(this.#byClass.get(constructor), oid);
       }
     }
     for (const [listener, changed] of news) listener([...changed]);

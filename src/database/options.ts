@@ -82,7 +82,9 @@ export function splitOptions(options: Record<string, unknown>): {
 function checkOption(name: string, given: unknown, standard: unknown): void {
   if (given === undefined) return;
   if (typeof given !== typeof standard) {
-    throw new InvalidArgumentError(`The option ${name} must be a ${typeof standard}, not ${describe(given)}.`);
+    throw new InvalidArgumentError(
+      `The option ${name} must be a ${typeof standard}, not ${describe(given)}.`,
+    );
   }
   if (typeof given === 'number' && !(given >= (name === 'attempts' || name === 'poolSize' ? 1 : 0))) {
     throw new InvalidArgumentError(`The option ${name} is out of range: ${given}.`);
@@ -90,5 +92,9 @@ function checkOption(name: string, given: unknown, standard: unknown): void {
 }
 
 function describe(value: unknown): string {
-  return value === null ? 'null' : typeof value === 'object' ? 'an object' : `${typeof value} ${String(value)}`;
+  return value === null
+    ? 'null'
+    : typeof value === 'object'
+      ? 'an object'
+      : `${typeof value} ${String(value)}`;
 }

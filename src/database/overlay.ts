@@ -114,7 +114,7 @@ export class Overlay {
       this.#spill = { directory, fd: openSync(join(directory, 'records'), 'w+'), end: 0 };
     }
     const position = this.#spill.end;
-    for (let done = 0; done < data.length; ) {
+    for (let done = 0; done < data.length;) {
       done += writeSync(this.#spill.fd, data, done, data.length - done, position + done);
     }
     this.#spill.end += data.length;
@@ -123,7 +123,7 @@ export class Overlay {
 
   #read({ position, length }: Entry): Uint8Array {
     const data = Buffer.allocUnsafe(length);
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const count = readSync(this.#spill!.fd, data, done, length - done, position + done);
       if (count === 0) throw new Error('The temporary file of a savepoint was cut.');
       done += count;

@@ -7,6 +7,7 @@ import { BlobKeeper } from './blob-keeper';
 import { explainConflict } from './conflict-details';
 import type { ConnectionJar } from './connection-jar';
 import type { OverlayRecord } from './overlay';
+import type { ReferenceCheck } from './reference-check';
 import { tracing, type CommitMessage, type ConflictMessage, type StoreMessage } from './tracing';
 
 /** What a participant asks of its connection. */
@@ -16,8 +17,7 @@ export interface ParticipantOwner {
   checkWritable(): void;
   /** The participant has left its transaction. */
   left(): void;
-  /** Refuses references to objects that do not exist. */
-  checkReferences(object: SerializedObject | (OverlayRecord & { oid: Oid })): void;
+  readonly references: ReferenceCheck;
   committed(tid: Tid, oids: readonly Oid[]): void;
 }
 
@@ -60,6 +60,7 @@ export class Participant implements DataManager {
 
   commit(): void {
     const { overlay, cache } = this.#jar;
+    this.#owner.references.begin();
     if (overlay.size === 0) {
       for (const object of cache.serializeChanged()) this.#store(object);
     } else {
@@ -69,6 +70,7 @@ export class Participant implements DataManager {
         this.#store({ oid, ...record });
       }
     }
+    this.#owner.references.verify(this.#meta!);
     this.#checkCurrent();
   }
 
@@ -161,7 +163,7 @@ export class Participant implements DataManager {
     const { oid, serial, data, references } = object;
     const jar = this.#jar;
     if (data.length >= this.#owner.largeRecordSize) this.#warnOfSize(object);
-    this.#owner.checkReferences(object);
+    this.#owner.references.note({ oid, className: nameOf(object), data, references });
     try {
       const source = this.blobs.sourceOf(oid);
       if (source === undefined) jar.storage.store(oid, serial, data, this.#meta!, references);
@@ -202,7 +204,12 @@ export class Participant implements DataManager {
     this.#meta = undefined;
     if (tracing.commit.hasSubscribers) {
       const milliseconds = performance.now() - this.#began;
-      tracing.commit.publish({ database: databaseName, tid, oids: this.#stored, milliseconds } satisfies CommitMessage);
+      tracing.commit.publish({
+        database: databaseName,
+        tid,
+        oids: this.#stored,
+        milliseconds,
+      } satisfies CommitMessage);
     }
     if (this.#resolved.length && tracing.conflict.hasSubscribers) {
       for (const oid of this.#resolved) this.#traceConflict(oid, undefined, true);
@@ -258,4 +265,3 @@ export class Participant implements DataManager {
 function nameOf({ className }: SerializedObject | OverlayRecord): string {
   return typeof className === 'string' ? className : `${className.module}.${className.name}`;
 }
-

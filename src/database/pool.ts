@@ -27,6 +27,11 @@ export class PoolTimeoutError extends ZodbError {
   }
 }
 
+interface Free<T> {
+  readonly member: T;
+  readonly since: number;
+}
+
 interface Waiter<T> {
   resolve(member: T): void;
   reject(error: Error): void;
@@ -39,7 +44,7 @@ interface Waiter<T> {
 export class Pool<T extends Poolable> {
   readonly #options: PoolOptions<T>;
   #size: number;
-  #free: { member: T; since: number }[] = [];
+  #free: Free<T>[] = [];
   #used = new Set<T>();
   #waiting: Waiter<T>[] = [];
   #closed = false;
@@ -132,7 +137,7 @@ export class Pool<T extends Poolable> {
   /** Drops members idle for too long, and the coldest beyond the pool's size. */
   #trim(): void {
     const oldest = Date.now() - this.#options.idleTimeout;
-    const kept: typeof this.#free = [];
+    const kept: Free<T>[] = [];
     let surplus = this.#free.length - this.#size;
     for (const entry of this.#free) {
       if (surplus-- > 0 || entry.since < oldest) entry.member.discard();

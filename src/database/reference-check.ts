@@ -1,38 +1,127 @@
 import { DanglingReferenceError } from '../errors';
 import { formatOid, type Oid } from '../ids';
-import type { ClassName } from '../persistence/index';
-import type { ConnectionJar } from './connection-jar';
+import { statusOf, type ObjectCache } from '../persistence/index';
+import { readStructure } from '../record/index';
+import type { StorageInstance, TransactionMetaData } from '../storage/index';
+import type { Overlay } from './overlay';
 
-interface Referrer {
+/** A record about to be committed. */
+export interface Referrer {
   readonly oid: Oid;
+  readonly className: string;
+  readonly data: Uint8Array;
   readonly references: readonly Oid[];
-  readonly className: ClassName | string;
+}
+
+interface Parts {
+  readonly storage: StorageInstance;
+  readonly cache: ObjectCache;
+  readonly overlay: Overlay;
 }
 
 /**
- * Refuses to commit a strong reference to an object that does not exist: one that was packed away while the program
- * still held it, or that never was. What is new in this transaction exists; so does what this connection loaded, as
- * long as nothing was removed from the storage since.
+ * Refuses to commit a strong reference to an object that does not exist: one that a pack removed while the program
+ * still held it, or that never was.
+ *
+ * What a snapshot shows exists in it, and goes on existing unless a pack or a deletion removes it. So as long as the
+ * storage's count of removals has not moved since everything in memory was read, only objects that are not loaded
+ * are in doubt; when it has, every reference of the transaction is.
  */
 export class ReferenceCheck {
-  readonly #jar: ConnectionJar;
+  readonly #parts: Parts;
+  /** The storage's count of removals when everything in memory was known to exist. */
+  #cleanAt: number | undefined;
+  #doubtful: Referrer[] = [];
+  #stored = new Set<Oid>();
+  #all = false;
 
-  constructor(jar: ConnectionJar) {
-    this.#jar = jar;
+  constructor(parts: Parts) {
+    this.#parts = parts;
   }
 
-  check({ oid, references, className }: Referrer): void {
-    const { storage, cache, overlay } = this.#jar;
-    for (const target of references) {
-      if (overlay.has(target) || cache.isNew(target)) continue;
-      if (storage.exists(target)) continue;
-      const name = typeof className === 'string' ? className : `${className.module}.${className.name}`;
-      throw new DanglingReferenceError(
-        `${name} ${formatOid(oid)} refers to ${formatOid(target)}, which does not exist any more: it was removed by a ` +
-          'pack, or never stored. Make a new object, or remove the reference.',
-        oid,
-        target,
-      );
+  /**
+   * A new snapshot begins. True when objects were removed since the last one: what is in memory may be gone, and must
+   * be read again.
+   */
+  removedSince(): boolean {
+    const now = this.#parts.storage.removals?.();
+    const before = this.#cleanAt;
+    this.#cleanAt = now;
+    return before !== undefined && now !== before;
+  }
+
+  /** A commit begins: the storage is locked, so that nothing is removed until its end. */
+  begin(): void {
+    this.#doubtful = [];
+    this.#stored.clear();
+    const now = this.#parts.storage.removals?.();
+    this.#all = now === undefined || now !== this.#cleanAt;
+  }
+
+  /** A record was stored. */
+  note(referrer: Referrer): void {
+    this.#stored.add(referrer.oid);
+    if (referrer.references.length === 0) return;
+    if (this.#all || referrer.references.some((oid) => this.#inDoubt(oid))) this.#doubtful.push(referrer);
+  }
+
+  /** All records are stored: throws {@link DanglingReferenceError} when one refers to what does not exist. */
+  verify(txn: TransactionMetaData): void {
+    const doubtful = this.#doubtful;
+    this.#doubtful = [];
+    if (doubtful.length === 0) return;
+    const { storage, overlay } = this.#parts;
+    const targets = new Set<Oid>();
+    for (const { references } of doubtful) {
+      for (const oid of references) {
+        if (!this.#stored.has(oid) && !overlay.has(oid) && (this.#all || this.#inDoubt(oid)))
+          targets.add(oid);
+      }
+    }
+    if (targets.size === 0) return;
+    const missing = new Set(storage.missing([...targets], txn));
+    for (const referrer of doubtful) {
+      const target = referrer.references.find((oid) => missing.has(oid));
+      if (target !== undefined) throw dangling(referrer, target);
     }
   }
+
+  #inDoubt(oid: Oid): boolean {
+    const object = this.#parts.cache.peek(oid);
+    return object !== undefined && statusOf(object) === 'ghost';
+  }
+}
+
+function dangling({ oid, className, data }: Referrer, target: Oid): DanglingReferenceError {
+  const path = pathTo(readStructure(data).state, target, className) ?? className;
+  return new DanglingReferenceError(
+    `${path} refers to ${formatOid(target)}, which does not exist: it was removed by a pack or a deletion, or never ` +
+      `stored (referring object: ${formatOid(oid)}). Make a new object, or remove the reference.`,
+    oid,
+    target,
+  );
+}
+
+/** Where in a state the reference stands: `bank.Account.friends[3]`. */
+function pathTo(value: unknown, target: Oid, path: string): string | undefined {
+  const seen = new Set<unknown>();
+  const search = (at: unknown, here: string): string | undefined => {
+    if (typeof at !== 'object' || at === null || seen.has(at)) return undefined;
+    seen.add(at);
+    if ('kind' in at && at.kind === 'strong' && 'oid' in at) return at.oid === target ? here : undefined;
+    const entries: Iterable<[string, unknown]> =
+      at instanceof Map
+        ? Array.from(at, ([key, item]) => [`.get(${JSON.stringify(key) ?? '…'})`, item])
+        : at instanceof Set
+          ? Array.from(at, (item) => ['{…}', item])
+          : Array.isArray(at)
+            ? at.map((item, index) => [`[${index}]`, item])
+            : Object.entries(at).map(([key, item]) => [`.${key}`, item]);
+    for (const [step, item] of entries) {
+      const found = search(item, here + step);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  return search(value, path);
 }

@@ -35,14 +35,17 @@ const lent = new WeakMap<TransactionManager, Map<DB, Connection>>();
 /** `db.transaction(fn)`: a run of the transaction room, with a connection that lives as long as the transaction. */
 export function runTransaction(db: DB, fn: Body, { attempts, ...options }: TransactionOptions): unknown {
   if (typeof fn !== 'function') {
-    throw new InvalidArgumentError(`transaction() takes a function, not ${fn === null ? 'null' : typeof fn}.`);
+    throw new InvalidArgumentError(
+      `transaction() takes a function, not ${fn === null ? 'null' : typeof fn}.`,
+    );
   }
   const body = (): unknown => {
     const manager = currentManager();
     const known = lent.get(manager)?.get(db);
     if (known?.isOpen) return fn(known.root, known);
     const taken = types.isAsyncFunction(fn) ? db.pools.takeWhenFree() : db.pools.take(undefined);
-    if (isThenable(taken)) return (taken as Promise<Connection>).then((connection) => callOn(connection, manager));
+    if (isThenable(taken))
+      return (taken as Promise<Connection>).then((connection) => callOn(connection, manager));
     return callOn(taken as Connection, manager);
   };
   const callOn = (connection: Connection, manager: TransactionManager): unknown => {
@@ -53,7 +56,11 @@ export function runTransaction(db: DB, fn: Body, { attempts, ...options }: Trans
     return fn(connection.root, connection);
   };
   const note = options.note ?? fn.name;
-  return runInContext(body, { ...options, note: note === '_' ? '' : note, ...(attempts && { tries: attempts }) });
+  return runInContext(body, {
+    ...options,
+    note: note === '_' ? '' : note,
+    ...(attempts && { tries: attempts }),
+  });
 }
 
 /** Throws unless the running code belongs to the transaction that `manager` runs. */

@@ -1,6 +1,12 @@
 import { InvalidArgumentError } from '../errors';
 import { type Tid } from '../ids';
-import { requireCapability, TransactionMetaData, type Storage, type StorageInstance, type TransactionInfo } from '../storage/index';
+import {
+  requireCapability,
+  TransactionMetaData,
+  type Storage,
+  type StorageInstance,
+  type TransactionInfo,
+} from '../storage/index';
 import type { DataManager, Transaction } from '../transaction/index';
 
 /** A past transaction that can be undone. */
@@ -26,7 +32,9 @@ export class UndoParticipant implements DataManager {
     requireCapability(storage, 'undo');
     for (const id of ids) {
       if (typeof id !== 'bigint') {
-        throw new InvalidArgumentError(`undo() takes the id of an undoLog() entry, a bigint, not ${typeof id}.`);
+        throw new InvalidArgumentError(
+          `undo() takes the id of an undoLog() entry, a bigint, not ${typeof id}.`,
+        );
       }
     }
     this.#storage = storage;

@@ -49,7 +49,7 @@ export class ExportSource {
     if (length > this.size - position) throw new ExportError('The export file is truncated', this.size);
     if (this.#bytes) return Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + position, length);
     const buffer = Buffer.allocUnsafe(length);
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const count = readSync(this.#fd!, buffer, done, length - done, position + done);
       if (count === 0) throw new ExportError('The export file is truncated', position + done);
       done += count;
@@ -133,7 +133,7 @@ export class ExportWriter {
   }
 
   write(bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       done += writeSync(this.#fd, bytes, done, bytes.length - done, this.#position + done);
     }
     this.#position += bytes.length;

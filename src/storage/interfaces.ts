@@ -101,6 +101,12 @@ export interface Committer {
    */
   tpcFinish(txn: TransactionMetaData, callback?: (tid: Tid) => void): Tid;
 
+  /**
+   * Which of these objects do not exist, whatever a snapshot shows. What exists between `tpcBegin` and `tpcFinish`
+   * exists when the transaction is committed.
+   */
+  missing(oids: readonly Oid[], txn: TransactionMetaData): readonly Oid[];
+
   /** Forgets the transaction. Silent when it is not (any more) under way. */
   tpcAbort(txn: TransactionMetaData): void;
 }
@@ -208,6 +214,12 @@ export interface StorageInstance extends Committer, OptionalCommitCalls {
   openBlob?(oid: Oid, serial: Tid): BlobReader;
   blobPath?(oid: Oid, serial: Tid): string;
   blobDirectory?(): string;
+
+  /**
+   * A number that changes when objects are removed, by a pack or a deletion, in this process or another: while it stays,
+   * what a snapshot showed exists. Absent where that can't be told cheaply.
+   */
+  removals?(): number;
 
   /** The connection rests in its pool: the snapshot need not be kept. The next call is `poll` or `release`. */
   suspend(): void;

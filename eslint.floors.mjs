@@ -4,7 +4,7 @@
  */
 const plan = [
   ['errors', 'ids'],
-  ['pickle', 'transaction'],
+  ['pickle', 'transaction', 'bridge'],
   ['record'],
   ['persistence', 'storage'],
   ['btrees', 'conflict'],

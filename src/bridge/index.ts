@@ -1,0 +1,2 @@
+export { SyncBridge, type BridgeOptions } from './sync-bridge';
+export type { BridgeScope, BridgeWorker } from './worker-scope';

@@ -70,7 +70,7 @@ export class Participant implements DataManager {
         this.#store({ oid, ...record });
       }
     }
-    this.#owner.references.verify(this.#meta!);
+    this.#owner.references.verify();
     this.#checkCurrent();
   }
 

@@ -2,7 +2,7 @@ import { DanglingReferenceError } from '../errors';
 import { formatOid, type Oid } from '../ids';
 import { statusOf, type ObjectCache } from '../persistence/index';
 import { readStructure } from '../record/index';
-import type { StorageInstance, TransactionMetaData } from '../storage/index';
+import type { StorageInstance } from '../storage/index';
 import type { Overlay } from './overlay';
 
 /** A record about to be committed. */
@@ -55,7 +55,7 @@ export class ReferenceCheck {
     this.#doubtful = [];
     this.#stored.clear();
     const now = this.#parts.storage.removals?.();
-    this.#all = now === undefined || now !== this.#cleanAt;
+    this.#all = now !== this.#cleanAt;
   }
 
   /** A record was stored. */
@@ -66,7 +66,7 @@ export class ReferenceCheck {
   }
 
   /** All records are stored: throws {@link DanglingReferenceError} when one refers to what does not exist. */
-  verify(txn: TransactionMetaData): void {
+  verify(): void {
     const doubtful = this.#doubtful;
     this.#doubtful = [];
     if (doubtful.length === 0) return;
@@ -79,7 +79,7 @@ export class ReferenceCheck {
       }
     }
     if (targets.size === 0) return;
-    const missing = new Set(storage.missing([...targets], txn));
+    const missing = new Set(storage.missing([...targets]));
     for (const referrer of doubtful) {
       const target = referrer.references.find((oid) => missing.has(oid));
       if (target !== undefined) throw dangling(referrer, target);

@@ -101,12 +101,6 @@ export interface Committer {
    */
   tpcFinish(txn: TransactionMetaData, callback?: (tid: Tid) => void): Tid;
 
-  /**
-   * Which of these objects do not exist, whatever a snapshot shows. What exists between `tpcBegin` and `tpcFinish`
-   * exists when the transaction is committed.
-   */
-  missing(oids: readonly Oid[], txn: TransactionMetaData): readonly Oid[];
-
   /** Forgets the transaction. Silent when it is not (any more) under way. */
   tpcAbort(txn: TransactionMetaData): void;
 }
@@ -214,6 +208,12 @@ export interface StorageInstance extends Committer, OptionalCommitCalls {
   openBlob?(oid: Oid, serial: Tid): BlobReader;
   blobPath?(oid: Oid, serial: Tid): string;
   blobDirectory?(): string;
+
+  /**
+   * Which of these objects do not exist now, whatever the snapshot shows. Called during a commit, between `tpcBegin` and
+   * `tpcVote`: what exists then exists when the transaction is committed.
+   */
+  missing(oids: readonly Oid[]): readonly Oid[];
 
   /**
    * A number that changes when objects are removed, by a pack or a deletion, in this process or another: while it stays,
@@ -349,6 +349,8 @@ export interface PackOptions {
   readonly time?: number;
   /** Remove unreachable objects too. Default true. */
   readonly gc?: boolean;
+  /** Objects to keep beside the root, with all they lead to: other databases refer to them. */
+  readonly roots?: readonly Oid[];
   /** Count only; change nothing. */
   readonly dryRun?: boolean;
 }

@@ -31,6 +31,7 @@ export type PlainStorage = Storage & {
   loadManyBefore?(oids: readonly Oid[], tid: Tid): (BoundedRecord | undefined)[];
   prefetchBefore?(oids: readonly Oid[], tid: Tid): void;
   sync?(): void;
+  removals?(): number;
 };
 
 /** Gives a plain storage its instances. */
@@ -75,6 +76,7 @@ class MvccInstance implements StorageInstance {
   readonly readOnly: boolean;
   readonly prefetch?: (oids: readonly Oid[]) => void;
   readonly sync?: () => void;
+  readonly removals?: () => number;
   readonly undo?: (tid: Tid, txn: TransactionMetaData) => readonly Oid[];
   readonly restore?: NonNullable<Storage['restore']>;
   readonly restoreBlob?: NonNullable<Storage['restoreBlob']>;
@@ -107,6 +109,7 @@ class MvccInstance implements StorageInstance {
     this.readOnly = storage.readOnly;
     if (storage.prefetchBefore) this.prefetch = (oids) => storage.prefetchBefore!(oids, this.before);
     if (storage.sync) this.sync = () => storage.sync!();
+    if (storage.removals) this.removals = () => storage.removals!();
     if (storage.undo) {
       this.undo = (tid, txn) => {
         this.#tellOwn = true;
@@ -224,6 +227,20 @@ class MvccInstance implements StorageInstance {
   loadSerial(oid: Oid, tid: Tid): LoadedRecord {
     this.#checkOpen();
     return this.storage.loadSerial(oid, tid);
+  }
+
+  missing(oids: readonly Oid[]): readonly Oid[] {
+    return oids.filter((oid) => !this.#exists(oid));
+  }
+
+  #exists(oid: Oid): boolean {
+    try {
+      this.storage.load(oid);
+      return true;
+    } catch (error) {
+      if (error instanceof POSKeyError) return false;
+      throw error;
+    }
   }
 
   newOid(): Oid {

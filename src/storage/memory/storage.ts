@@ -73,6 +73,7 @@ export class MemoryStorage implements Storage {
   #lastTid = ZERO_TID;
   #packedTo = ZERO_TID;
   #isPacking = false;
+  #removals = 0;
   #isClosed = false;
 
   constructor(options: MemoryStorageOptions = {}) {
@@ -214,6 +215,7 @@ export class MemoryStorage implements Storage {
     const oids = [...pending.changes.keys()];
     for (const [oid, revision] of pending.changes) this.#table.add(oid, revision);
     this.#transactions.push(new MemoryTransaction(this.#table, tid, txn, pending.status, oids));
+    if (oids.some((oid) => pending.changes.get(oid)!.content === null)) this.#removals++;
     this.#adapter.committed(tid, oids, txn);
     this.#lastTid = tid;
     this.#end(txn);
@@ -293,14 +295,25 @@ export class MemoryStorage implements Storage {
     this.#checkOpen();
     if (this.#isPacking) throw new StorageError('A pack of this storage is under way.', { code: 'PACKING' });
     this.#isPacking = true;
+    const steps = this.#pack(options);
     try {
-      return yield* this.#pack(options);
+      for (;;) {
+        const step = steps.next();
+        if (options.dryRun !== true) this.#removals++;
+        if (step.done) return step.value;
+        yield step.value;
+      }
     } finally {
       this.#isPacking = false;
     }
   }
 
-  *#pack({ time = Date.now(), gc = true, dryRun = false }: PackOptions): Steps<PackReport> {
+  /** See `StorageInstance.removals`. */
+  removals(): number {
+    return this.#removals;
+  }
+
+  *#pack({ time = Date.now(), gc = true, dryRun = false, roots = [] }: PackOptions): Steps<PackReport> {
     if (!Number.isFinite(time))
       throw new InvalidArgumentError(`The pack time must be in milliseconds, not ${time}.`);
     const wanted = tidFromTime(Math.min(time, Date.now()));
@@ -311,7 +324,7 @@ export class MemoryStorage implements Storage {
       yield* pack.sweep(undefined, dryRun);
     } else {
       const marked = new Set<Oid>();
-      yield* pack.mark(ROOT_OID, marked);
+      for (const root of [ROOT_OID, ...roots]) yield* pack.mark(root, marked);
       let current = this.#lastTid;
       yield* pack.sweep(() => {
         // What was committed since may refer to what looked like garbage: follow it before anything goes.

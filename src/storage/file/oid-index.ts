@@ -189,10 +189,7 @@ export class OidIndex {
 
   /** The first oid at or after `from`, in the order of unsigned integers; `undefined` at the end. */
   next(from: Oid): Oid | undefined {
-    if (from < 0) {
-      const least = oidToBigInt(from);
-      return this.#sortedForeign().find((oid) => oidToBigInt(oid) >= least);
-    }
+    if (from < 0) return this.#nextForeign(oidToBigInt(from));
     const first = Math.floor(from / PAGE_SIZE);
     const start = from % PAGE_SIZE;
     for (let number = first; number < this.#pages.length; number++) {
@@ -205,6 +202,11 @@ export class OidIndex {
       if (found >= 0) return (far[i]! * PAGE_SIZE + found) as Oid;
     }
     return this.#sortedForeign()[0];
+  }
+
+  /** The first oid after `oid`. */
+  after(oid: Oid): Oid | undefined {
+    return oid < 0 ? this.#nextForeign(oidToBigInt(oid) + 1n) : this.next((oid + 1) as Oid);
   }
 
   /** Calls `visit` for every entry, in the order of unsigned oids. */
@@ -238,6 +240,18 @@ export class OidIndex {
     this.#lastNumber = number;
     this.#lastPage = page;
     return page;
+  }
+
+  #nextForeign(least: bigint): Oid | undefined {
+    const sorted = this.#sortedForeign();
+    let low = 0;
+    let high = sorted.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (oidToBigInt(sorted[middle]!) < least) low = middle + 1;
+      else high = middle;
+    }
+    return sorted[low];
   }
 
   #sortedFar(): number[] {

@@ -1,0 +1,146 @@
+import { CorruptionError } from '../../errors';
+import { readFully, type FileSystem } from './file-system';
+
+/** Bytes of a block. */
+const BLOCK = 1 << 14;
+const BLOCK_SHIFT = 14;
+/** Blocks that are read in one call when reading goes forward. */
+const RUN = 16;
+
+/** What {@link BlockCache} holds by default: 64 MiB. */
+export const DEFAULT_CACHE_BYTES = 64 << 20;
+
+/**
+ * Reads an append-only file through blocks that stay in memory, so that a record is looked at where it lies: no system
+ * call and no copy, unless it crosses the end of a block.
+ *
+ * A block has one slot it can be in (its number modulo the number of slots), so finding it is one comparison, and nothing is
+ * kept in order. Views of a block may outlive its stay in the cache: blocks are never written to again, only replaced.
+ */
+export class BlockCache {
+  readonly #system: FileSystem;
+  readonly #fd: number;
+  readonly #name: string;
+  readonly #mask: number;
+  /** Number of the block in each slot, or -1. */
+  readonly #numbers: Float64Array;
+  readonly #blocks: (Buffer | undefined)[];
+  /** How many bytes of the block had been committed when it was read. */
+  readonly #filled: Int32Array;
+  #lastMiss = -2;
+  #size: number;
+  /** After {@link find}: the buffer that holds what was asked for. */
+  block: Buffer = Buffer.alloc(0);
+
+  /** @param size bytes of the file that are committed: nothing behind them is ever read */
+  constructor(system: FileSystem, fd: number, name: string, size: number, cacheBytes = DEFAULT_CACHE_BYTES) {
+    const wanted = Math.max(RUN, Math.floor(cacheBytes / BLOCK));
+    const slots = 1 << Math.floor(Math.log2(wanted));
+    this.#system = system;
+    this.#fd = fd;
+    this.#name = name;
+    this.#size = size;
+    this.#mask = slots - 1;
+    this.#numbers = new Float64Array(slots).fill(-1);
+    this.#filled = new Int32Array(slots);
+    this.#blocks = [];
+    for (let slot = 0; slot < slots; slot++) this.#blocks.push(undefined);
+  }
+
+  /** Bytes that may be read. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** More was committed. */
+  grow(size: number): void {
+    this.#size = size;
+  }
+
+  /**
+   * Makes `length` bytes at `position` available: in {@link block}, from the returned offset on. Throws
+   * `CorruptionError` when the file has not that many: a pointer to there is wrong.
+   */
+  find(position: number, length: number): number {
+    const end = position + length;
+    if (!(end <= this.#size)) this.#beyondEnd(position, length);
+    const number = Math.floor(position / BLOCK);
+    const offset = position - number * BLOCK;
+    if (offset + length > BLOCK) {
+      this.block = this.#join(position, length);
+      return 0;
+    }
+    const slot = number & this.#mask;
+    if (this.#numbers[slot] !== number || this.#filled[slot]! < offset + length) this.#read(number);
+    this.block = this.#blocks[slot]!;
+    return offset;
+  }
+
+  /** A view of `length` bytes at `position`. Throws as {@link find}. */
+  bytes(position: number, length: number): Buffer {
+    const offset = this.find(position, length);
+    return this.block.subarray(offset, offset + length);
+  }
+
+  /** Forgets what lies at or behind `position`, which was written anew. */
+  forget(position: number): void {
+    const first = Math.floor(position / BLOCK);
+    for (let slot = 0; slot <= this.#mask; slot++) {
+      if (this.#numbers[slot]! >= first) {
+        this.#numbers[slot] = -1;
+        this.#blocks[slot] = undefined;
+      }
+    }
+  }
+
+  /** Bytes across blocks, as a copy; blocks that are not in memory are read for this only. */
+  #join(position: number, length: number): Buffer {
+    const joined = Buffer.allocUnsafeSlow(length);
+    let done = 0;
+    while (done < length) {
+      const at = position + done;
+      const number = Math.floor(at / BLOCK);
+      const offset = at - number * BLOCK;
+      const slot = number & this.#mask;
+      const count = Math.min(BLOCK - offset, length - done);
+      const cached = this.#numbers[slot] === number && this.#filled[slot]! >= offset + count;
+      if (!cached && length > RUN * BLOCK) {
+        this.#readInto(joined, done, length - done, at);
+        break;
+      }
+      if (!cached) this.#read(number);
+      this.#blocks[slot]!.copy(joined, done, offset, offset + count);
+      done += count;
+    }
+    return joined;
+  }
+
+  #read(number: number): void {
+    // Reading forward brings the next blocks along; a lone read doesn't.
+    const forward = number === this.#lastMiss + 1;
+    const start = number * BLOCK;
+    const length = Math.min(this.#size - start, forward ? RUN * BLOCK : BLOCK);
+    const run = Buffer.allocUnsafeSlow(length);
+    this.#readInto(run, 0, length, start);
+    for (let done = 0; done < length; done += BLOCK) {
+      const slot = (number + (done >> BLOCK_SHIFT)) & this.#mask;
+      const filled = Math.min(BLOCK, length - done);
+      this.#numbers[slot] = number + (done >> BLOCK_SHIFT);
+      this.#filled[slot] = filled;
+      this.#blocks[slot] = length === filled ? run : run.subarray(done, done + filled);
+    }
+    this.#lastMiss = number + ((length - 1) >> BLOCK_SHIFT);
+  }
+
+  #readInto(target: Buffer, offset: number, length: number, position: number): void {
+    const count = readFully(this.#system, this.#fd, target, offset, length, position);
+    if (count < length) this.#beyondEnd(position + count, length - count);
+  }
+
+  #beyondEnd(position: number, length: number): never {
+    throw new CorruptionError(
+      `${this.#name} is damaged: ${length} bytes are needed at ${position}, but the file ends at ${this.#size}. ` +
+        'Check it with "zodb check", and copy what is whole with "zodb recover".',
+    );
+  }
+}

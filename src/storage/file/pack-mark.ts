@@ -1,0 +1,204 @@
+/** The first half of a pack: what is current at the pack time, and what can be reached. */
+import type { Oid, Tid } from '../../ids';
+import type { Progress, Steps } from '../steps';
+import type { DataFile } from './data-file';
+import { DamagedFileError } from './errors';
+import {
+  DataHeader,
+  DATA_HEADER,
+  FIRST_POSITION,
+  readNumber,
+  Status,
+  TransactionHeader,
+  TRANSACTION_HEADER,
+} from './format';
+import { OidIndex } from './oid-index';
+import { OidSet } from './oid-set';
+import type { PackRequest } from './pack';
+import type { ScanBuffer } from './scan-buffer';
+
+/** Records looked at between two steps. */
+const STEP = 200;
+
+/** What is known before anything is copied. */
+export interface PackSurvey {
+  /** Position of the first transaction after the pack time. */
+  readonly packPosition: number;
+  /** How far the file was surveyed. */
+  readonly surveyedTo: number;
+  /** Positions of the records that are current at the pack time; deleted objects are not in it. */
+  readonly current: OidIndex;
+  /** Positions before the pack time that back pointers after it need. */
+  readonly pointedTo: Set<number>;
+  /** What can be reached; `undefined` without garbage collection. */
+  reachable: OidSet | undefined;
+}
+
+/** Whether the record of `oid` at `position`, before the pack time, stays. */
+export function isKept(survey: PackSurvey, oid: Oid, position: number): boolean {
+  if (survey.pointedTo.has(position)) return true;
+  if (survey.current.get(oid) !== position) return false;
+  return survey.reachable === undefined || survey.reachable.has(oid);
+}
+
+/** Surveys the file; `undefined` when there is nothing to pack. */
+export function* surveyFile(request: PackRequest, packTid: Tid): Steps<PackSurvey | undefined> {
+  const { file } = request;
+  const end = file.size;
+  const current = new OidIndex();
+  const pointedTo = new Set<number>();
+  const walker = new RecordWalker(file);
+  let unpacked = false;
+  let position = FIRST_POSITION;
+  let count = 0;
+  while (position < end) {
+    const transaction = walker.transaction(position);
+    if (transaction.tid > packTid) break;
+    if (transaction.status !== Status.PACKED) unpacked = true;
+    for (let record = walker.first(); record !== undefined; record = walker.next()) {
+      if (record.size !== 0 || walker.back() !== 0) current.set(record.oid, record.position);
+      else current.delete(record.oid);
+      if (++count % STEP === 0) yield { phase: 'survey', done: position, total: end };
+    }
+    position = transaction.next;
+  }
+  const packPosition = position;
+  if (packPosition === FIRST_POSITION) return undefined;
+  // All of it was packed before, and to a later time at that.
+  if (!unpacked && position < end && walker.transaction(position).status === Status.PACKED) return undefined;
+  while (position < end) {
+    const transaction = walker.transaction(position);
+    for (let record = walker.first(); record !== undefined; record = walker.next()) {
+      const back = record.size === 0 ? walker.back() : 0;
+      if (back !== 0 && back < packPosition) pointedTo.add(back);
+      if (++count % STEP === 0) yield { phase: 'survey', done: position, total: end };
+    }
+    position = transaction.next;
+  }
+  return { packPosition, surveyedTo: end, current, pointedTo, reachable: undefined };
+}
+
+/** Marks what can be reached from `roots`, and (the first time) from every record that is kept anyway. */
+export function* markReachable(request: PackRequest, survey: PackSurvey, roots: readonly Oid[]): Steps<void> {
+  const { file } = request;
+  const first = survey.reachable === undefined;
+  const reachable = (survey.reachable ??= new OidSet());
+  const todo: Oid[] = [];
+  const add = (oid: Oid): void => {
+    if (reachable.add(oid)) todo.push(oid);
+  };
+  let done = 0;
+  const progress = (): Progress => ({ phase: 'mark', done, total: file.index.size });
+  for (const oid of roots) add(oid);
+  if (first) {
+    for (const position of survey.pointedTo) {
+      const { oid } = file.header(position, undefined);
+      const resolved = file.resolve(oid, position);
+      if (resolved !== undefined) referencesAt(request, position, resolved.data).forEach(add);
+      if (++done % STEP === 0) yield progress();
+    }
+    const walker = new RecordWalker(file);
+    for (let position = survey.packPosition; position < survey.surveyedTo;) {
+      const transaction = walker.transaction(position);
+      for (let record = walker.first(); record !== undefined; record = walker.next()) {
+        add(record.oid);
+        if (record.size !== 0) referencesAt(request, record.position, walker.data()).forEach(add);
+        if (++done % STEP === 0) yield progress();
+      }
+      position = transaction.next;
+    }
+  }
+  while (todo.length > 0) {
+    const oid = todo.pop()!;
+    const position = survey.current.get(oid);
+    if (position === 0) continue;
+    const resolved = file.resolve(oid, position);
+    if (resolved !== undefined) referencesAt(request, position, resolved.data).forEach(add);
+    if (++done % STEP === 0) yield progress();
+  }
+}
+
+/** The references of the record at `position`. `DamagedFileError` when it is no record. */
+export function referencesAt(request: PackRequest, position: number, data: Uint8Array): readonly Oid[] {
+  try {
+    return request.references(data);
+  } catch (error) {
+    throw new DamagedFileError(request.file.path, position, "the references of a record can't be read", {
+      cause: error,
+    });
+  }
+}
+
+/** Goes through records in file order and checks their structure on the way. */
+export class RecordWalker {
+  readonly reader: ScanBuffer;
+  readonly #file: DataFile;
+  readonly #transaction = new TransactionHeader();
+  readonly #record = new DataHeader();
+  #at = 0;
+
+  constructor(file: DataFile) {
+    this.#file = file;
+    this.reader = file.scanner();
+  }
+
+  /** Goes to the transaction at `position`. The object is the same each time. */
+  transaction(position: number): TransactionHeader {
+    const { reader } = this;
+    if (position + TRANSACTION_HEADER > reader.size) reader.size = this.#file.size;
+    const header = this.#transaction;
+    header.read(reader.buffer, this.#find(position, TRANSACTION_HEADER), position);
+    if (!(header.next <= this.#file.size) || header.length < header.headerLength) {
+      throw new DamagedFileError(this.#file.path, position, 'the length of a transaction is impossible');
+    }
+    if (header.next > reader.size) reader.size = this.#file.size;
+    const trailer = this.#find(header.end, 8);
+    if (readNumber(reader.buffer, trailer) !== header.length) {
+      throw new DamagedFileError(this.#file.path, header.end, 'the two lengths of a transaction differ');
+    }
+    return header;
+  }
+
+  first(): DataHeader | undefined {
+    this.#at = this.#transaction.position + this.#transaction.headerLength;
+    return this.#read();
+  }
+
+  next(): DataHeader | undefined {
+    this.#at += this.#record.length;
+    return this.#read();
+  }
+
+  /** What the record points back to; it must have no data. */
+  back(): number {
+    const offset = this.#find(this.#record.position + DATA_HEADER, 8);
+    return readNumber(this.reader.buffer, offset);
+  }
+
+  /** The record's data, until the next call of anything here. */
+  data(): Buffer {
+    const { position, size } = this.#record;
+    const offset = this.#find(position + DATA_HEADER, size);
+    return this.reader.buffer.subarray(offset, offset + size);
+  }
+
+  #read(): DataHeader | undefined {
+    const transaction = this.#transaction;
+    const record = this.#record;
+    if (this.#at >= transaction.end) return undefined;
+    record.read(this.reader.buffer, this.#find(this.#at, DATA_HEADER), this.#at);
+    if (
+      record.version !== 0 ||
+      record.transaction !== transaction.position ||
+      !(this.#at + record.length <= transaction.end) ||
+      !(record.previous < this.#at)
+    ) {
+      throw new DamagedFileError(this.#file.path, this.#at, 'a data record does not fit its transaction');
+    }
+    return record;
+  }
+
+  #find(position: number, length: number): number {
+    return this.reader.find(position, length);
+  }
+}

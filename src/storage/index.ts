@@ -9,3 +9,4 @@ export { MvccAdapter, type PlainStorage } from './mvcc-adapter';
 export { checkRecord } from './record-check';
 export { selectUndoable } from './undo-log';
 export { undoneData, type UndoneObject } from './undo-rule';
+export { SqliteStorage, type BlobMode, type HistoryMode, type SqliteStorageOptions } from './sqlite';

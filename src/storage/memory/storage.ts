@@ -1,11 +1,4 @@
-import {
-  ClosedError,
-  InvalidArgumentError,
-  POSKeyError,
-  ReadOnlyError,
-  StorageError,
-  UndoError,
-} from '../../errors';
+import { ClosedError, InvalidArgumentError, POSKeyError, StorageError, UndoError } from '../../errors';
 import { formatTid, MAX_TID, ROOT_OID, tidFromTime, ZERO_TID, type Oid, type Tid } from '../../ids';
 import { supportsManifest } from '../capabilities';
 import { CommitLock } from '../commit-lock';

@@ -1,0 +1,340 @@
+import { ReadOnlyError, UnsupportedError } from '../../errors';
+import type { Oid, Tid } from '../../ids';
+import { CommitLock } from '../commit-lock';
+import type { BlobSource, TransactionStatus } from '../interfaces';
+import { checkRecord } from '../record-check';
+import type { TransactionMetaData } from '../transaction-meta';
+import type { Blobs } from './blobs';
+import type { Engine } from './engine';
+import { checkIdentity } from './handle';
+import type { SqliteInstance } from './instance';
+import { OidSource } from './oid-source';
+import { WriteContext, WriteTransaction } from './write-transaction';
+
+/** Buffered changes of more bytes than this are written before the vote, under the write lock. */
+const MAX_BUFFERED = 64 * 1024 * 1024;
+
+/** One buffered call. */
+interface Change {
+  readonly kind: 'store' | 'restore' | 'delete' | 'check';
+  readonly oid: Oid;
+  readonly serial: Tid;
+  readonly data: Uint8Array | null;
+  readonly references: readonly Oid[] | undefined;
+  readonly content: number | undefined;
+}
+
+/** The transaction of this thread that is between begin and finish. */
+interface Current {
+  readonly txn: TransactionMetaData;
+  readonly tid: Tid | undefined;
+  readonly status: TransactionStatus;
+  readonly instance: SqliteInstance | undefined;
+  changes: Change[];
+  bytes: number;
+  /** It rewrites what its own connection may have cached. */
+  tellOwn: boolean;
+  writing: WriteTransaction | undefined;
+  voted: boolean;
+  contents: number[];
+}
+
+/**
+ * Two-phase commit for the storage and its instances. What a transaction stores is buffered until the vote, so that the
+ * file's write lock is held from vote to finish only; one transaction of this thread is under way at a time.
+ */
+export class SqliteCommitter {
+  readonly #engine: Engine;
+  readonly #blobs: Blobs;
+  readonly #context: WriteContext;
+  readonly #oids: OidSource;
+  readonly #lock: CommitLock;
+  readonly #committed: () => void;
+  #current: Current | undefined;
+
+  /** @param committed called after each commit */
+  constructor(engine: Engine, blobs: Blobs, committed: () => void) {
+    this.#engine = engine;
+    this.#blobs = blobs;
+    this.#committed = committed;
+    this.#oids = new OidSource(engine);
+    this.#context = new WriteContext(engine, this.#oids, blobs);
+    this.#lock = new CommitLock(engine.path);
+  }
+
+  newOid(): Oid {
+    this.#checkWritable();
+    return this.#oids.newOid();
+  }
+
+  tpcBegin(
+    txn: TransactionMetaData,
+    tid?: Tid,
+    status: TransactionStatus = ' ',
+    instance?: SqliteInstance,
+  ): void {
+    this.#checkWritable();
+    this.#lock.acquire(txn);
+    this.#begin(txn, tid, status, instance);
+  }
+
+  async tpcBeginAsync(
+    txn: TransactionMetaData,
+    tid?: Tid,
+    status: TransactionStatus = ' ',
+    instance?: SqliteInstance,
+  ): Promise<void> {
+    this.#checkWritable();
+    await this.#lock.acquireAsync(txn);
+    this.#begin(txn, tid, status, instance);
+  }
+
+  #begin(
+    txn: TransactionMetaData,
+    tid: Tid | undefined,
+    status: TransactionStatus,
+    instance: SqliteInstance | undefined,
+  ): void {
+    this.#current = {
+      txn,
+      tid,
+      status,
+      instance,
+      changes: [],
+      bytes: 0,
+      tellOwn: false,
+      writing: undefined,
+      voted: false,
+      contents: [],
+    };
+  }
+
+  store(
+    oid: Oid,
+    serial: Tid,
+    data: Uint8Array,
+    txn: TransactionMetaData,
+    references?: readonly Oid[],
+  ): void {
+    const current = this.#require(txn);
+    checkRecord(oid, data);
+    this.#add(current, { kind: 'store', oid, serial, data, references, content: undefined });
+  }
+
+  storeBlob(oid: Oid, serial: Tid, data: Uint8Array, source: BlobSource, txn: TransactionMetaData): void {
+    const current = this.#require(txn);
+    checkRecord(oid, data);
+    const content = this.#stage(current, source);
+    this.#add(current, { kind: 'store', oid, serial, data, references: undefined, content });
+  }
+
+  restore(oid: Oid, data: Uint8Array | null, txn: TransactionMetaData): void {
+    const current = this.#require(txn);
+    if (data !== null) checkRecord(oid, data);
+    current.tellOwn = true;
+    this.#add(current, {
+      kind: 'restore',
+      oid,
+      serial: 0n as Tid,
+      data,
+      references: undefined,
+      content: undefined,
+    });
+  }
+
+  restoreBlob(oid: Oid, data: Uint8Array, source: BlobSource, txn: TransactionMetaData): void {
+    const current = this.#require(txn);
+    checkRecord(oid, data);
+    current.tellOwn = true;
+    const content = this.#stage(current, source);
+    this.#add(current, { kind: 'restore', oid, serial: 0n as Tid, data, references: undefined, content });
+  }
+
+  deleteObject(oid: Oid, serial: Tid, txn: TransactionMetaData): void {
+    const current = this.#require(txn);
+    current.tellOwn = true;
+    this.#add(current, {
+      kind: 'delete',
+      oid,
+      serial,
+      data: null,
+      references: undefined,
+      content: undefined,
+    });
+  }
+
+  checkCurrentSerial(oid: Oid, serial: Tid, txn: TransactionMetaData): void {
+    const current = this.#require(txn);
+    this.#add(current, { kind: 'check', oid, serial, data: null, references: undefined, content: undefined });
+  }
+
+  undo(tid: Tid, txn: TransactionMetaData): readonly Oid[] {
+    const current = this.#require(txn);
+    if (this.#engine.history === 'none') {
+      throw new UnsupportedError(`${this.#engine.path} keeps no history, so nothing can be undone.`);
+    }
+    current.tellOwn = true;
+    const writing = this.#enter(current);
+    return this.#guarded(() => {
+      this.#apply(current, writing);
+      return writing.undo(tid);
+    });
+  }
+
+  /** Which objects do not exist; from here on the transaction holds the write lock, so that the answer stays true. */
+  missing(oids: readonly Oid[], txn: TransactionMetaData | undefined): readonly Oid[] {
+    if (txn !== undefined && this.#current?.txn === txn) this.#enter(this.#current);
+    const { revisions } = this.#context;
+    return oids.filter((oid) => !revisions.exists(oid));
+  }
+
+  tpcVote(txn: TransactionMetaData): readonly Oid[] {
+    const current = this.#require(txn);
+    return this.#vote(current, this.#enter(current));
+  }
+
+  async tpcVoteAsync(txn: TransactionMetaData): Promise<readonly Oid[]> {
+    const current = this.#require(txn);
+    if (current.writing === undefined) {
+      this.#checkFile();
+      await this.#engine.writer.beginImmediateAsync(this.#engine.options.lockTimeout);
+      if (this.#current !== current) {
+        this.#engine.writer.rollback();
+        return [];
+      }
+      this.#entered(current);
+    }
+    return this.#vote(current, current.writing!);
+  }
+
+  #vote(current: Current, writing: WriteTransaction): readonly Oid[] {
+    return this.#guarded(() => {
+      this.#checkRemovals(current, writing);
+      this.#apply(current, writing);
+      if (!current.voted) writing.finish(current.txn, current.status);
+      current.voted = true;
+      return writing.resolved;
+    });
+  }
+
+  tpcFinish(txn: TransactionMetaData, callback?: (tid: Tid) => void): Tid {
+    const current = this.#require(txn);
+    if (!current.voted) this.tpcVote(txn);
+    const { seq, tid, changed } = current.writing!;
+    const { writer, log } = this.#engine;
+    try {
+      writer.commit();
+    } catch (error) {
+      this.tpcAbort(txn);
+      throw error;
+    }
+    // The write lock made sure that nobody else committed: first what they did before, then this.
+    if (log.latest < seq - 1) log.catchUp();
+    if (log.latest < seq) log.add(seq, tid, changed);
+    if (!current.tellOwn) current.instance?.committed(seq);
+    this.#oids.committed();
+    this.#end(txn);
+    callback?.(tid);
+    this.#committed();
+    return tid;
+  }
+
+  tpcAbort(txn: TransactionMetaData): void {
+    const current = this.#current;
+    if (current?.txn !== txn) {
+      this.#lock.release(txn);
+      return;
+    }
+    try {
+      if (current.writing) this.#engine.writer.rollback();
+      this.#oids.rolledBack();
+      this.#blobs.discard(current.contents);
+    } finally {
+      this.#end(txn);
+    }
+  }
+
+  close(error: unknown): void {
+    if (this.#current) this.tpcAbort(this.#current.txn);
+    this.#lock.close(error);
+  }
+
+  #end(txn: TransactionMetaData): void {
+    this.#current = undefined;
+    this.#lock.release(txn);
+  }
+
+  #add(current: Current, change: Change): void {
+    current.changes.push(change);
+    current.bytes += change.data?.length ?? 0;
+    if (current.bytes > MAX_BUFFERED || current.voted) {
+      const writing = this.#enter(current);
+      this.#guarded(() => this.#apply(current, writing));
+    }
+  }
+
+  #stage(current: Current, source: BlobSource): number {
+    const content = this.#blobs.stage(source);
+    current.contents.push(content);
+    return content;
+  }
+
+  /** Takes the file's write lock. */
+  #enter(current: Current): WriteTransaction {
+    if (current.writing) return current.writing;
+    this.#checkFile();
+    this.#engine.writer.beginImmediate(this.#engine.options.lockTimeout);
+    return this.#entered(current);
+  }
+
+  #entered(current: Current): WriteTransaction {
+    return (current.writing = this.#guarded(
+      () => new WriteTransaction(this.#context, current.instance, current.tid),
+    ));
+  }
+
+  #apply(current: Current, writing: WriteTransaction): void {
+    for (const change of current.changes) {
+      const { kind, oid, serial, data } = change;
+      if (kind === 'store') writing.store(oid, serial, data!, change.references, change.content);
+      else if (kind === 'restore') writing.restore(oid, data, change.references, change.content);
+      else if (kind === 'delete') writing.deleteObject(oid, serial);
+      else writing.checkCurrent(oid, serial);
+    }
+    current.changes = [];
+    current.bytes = 0;
+  }
+
+  /** Another process removed objects after the connection had asked: what this transaction refers to may be among them. */
+  #checkRemovals({ instance, changes }: Current, writing: WriteTransaction): void {
+    if (instance?.knownRemovals === undefined || instance.knownRemovals === writing.removals()) return;
+    const stored = new Set(changes.map(({ oid }) => oid));
+    for (const change of changes) {
+      if (change.kind === 'store')
+        writing.checkReferences(change.oid, change.data!, change.references, stored);
+    }
+  }
+
+  #guarded<Result>(work: () => Result): Result {
+    try {
+      return work();
+    } catch (error) {
+      throw this.#engine.writer.failed(error);
+    }
+  }
+
+  #require(txn: TransactionMetaData): Current {
+    this.#engine.checkOpen();
+    this.#lock.require(txn);
+    return this.#current!;
+  }
+
+  #checkFile(): void {
+    checkIdentity(this.#engine.path, this.#engine.identity);
+  }
+
+  #checkWritable(): void {
+    this.#engine.checkOpen();
+    if (this.#engine.options.readOnly) throw new ReadOnlyError(`${this.#engine.path} is open read-only.`);
+  }
+}

@@ -1,0 +1,96 @@
+import { statSync } from 'node:fs';
+import { ClosedError } from '../../errors';
+import type { StorageHost } from '../interfaces';
+import { ChangeLog } from './change-log';
+import { checkIdentity, fileIdentity, Handle, type FileIdentity } from './handle';
+import type { HistoryMode, ResolvedOptions } from './options';
+import { readMeta } from './schema';
+import { Tids } from './tids';
+
+/** How often the file is looked for under its name, in milliseconds. */
+const IDENTITY_INTERVAL = 1_000;
+
+/** What the parts of a SQLite storage share: the file, the handle that writes, and what is known of the commits. */
+export class Engine {
+  readonly path: string;
+  readonly options: ResolvedOptions;
+  /** Commits, and watches for the commits of others. */
+  readonly writer: Handle;
+  readonly tids: Tids;
+  readonly log: ChangeLog;
+  readonly identity: FileIdentity;
+  host: StorageHost | undefined;
+  /** Kept by the file; another process may change it. */
+  history: HistoryMode;
+  isClosed = false;
+  #checkedAt = performance.now();
+  readonly #spare: Handle[] = [];
+
+  constructor(path: string, options: ResolvedOptions, writer: Handle) {
+    this.path = path;
+    this.options = options;
+    this.writer = writer;
+    this.identity = fileIdentity(path)!;
+    this.tids = new Tids(writer);
+    this.log = new ChangeLog(writer, this.tids, () => this.host);
+    this.history = parseHistory(readMeta(writer, 'history'));
+  }
+
+  /** A handle for reading, perhaps one that was given back. */
+  readHandle(): Handle {
+    const spare = this.#spare.pop();
+    if (spare) return spare;
+    checkIdentity(this.path, this.identity);
+    return new Handle(this.path, { readOnly: true, mustExist: true, pageCache: this.options.pageCache });
+  }
+
+  /** Takes back a handle, out of any transaction. */
+  giveBack(handle: Handle): void {
+    if (this.isClosed || this.#spare.length >= 4) handle.close();
+    else this.#spare.push(handle);
+  }
+
+  /** Notices the commits of others and, now and then, that the file is not the one it was. */
+  refresh(): void {
+    const now = performance.now();
+    if (now - this.#checkedAt > IDENTITY_INTERVAL) {
+      checkIdentity(this.path, this.identity);
+      this.#checkedAt = now;
+    }
+    this.log.refresh();
+  }
+
+  /** Bytes of the write-ahead log. */
+  walSize(): number {
+    return statSync(`${this.path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  /** Whether everything that was current at commit `seq` is still there. Read through `handle`. */
+  isComplete(handle: Handle, seq: number): boolean {
+    this.history = parseHistory(readMeta(handle, 'history'));
+    if (this.history === 'none') return false;
+    return seq >= Number(readMeta(handle, 'packed') ?? 0);
+  }
+
+  checkOpen(): void {
+    if (this.isClosed) throw new ClosedError(`The storage ${this.path} is closed.`);
+  }
+
+  close(): void {
+    this.isClosed = true;
+    for (const handle of this.#spare.splice(0)) handle.close();
+    this.writer.close();
+  }
+}
+
+/** The `meta` value of a history mode. */
+export function formatHistory(history: HistoryMode): string {
+  return typeof history === 'string' ? history : `days:${history.days}`;
+}
+
+/** The history mode of a `meta` value. */
+export function parseHistory(value: number | string | undefined): HistoryMode {
+  if (value === 'none') return 'none';
+  if (typeof value === 'string' && value.startsWith('days:')) return { days: Number(value.slice(5)) };
+  return 'all';
+}

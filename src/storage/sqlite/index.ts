@@ -1,0 +1,3 @@
+export type { BlobMode, HistoryMode, SqliteStorageOptions } from './options';
+export { APPLICATION_ID, SCHEMA_VERSION } from './schema';
+export { SqliteStorage } from './storage';

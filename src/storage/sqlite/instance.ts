@@ -1,0 +1,353 @@
+import {
+  ClosedError,
+  POSKeyError,
+  ReadConflictError,
+  ReadOnlyHistoryError,
+  StorageError,
+} from '../../errors';
+import { ZERO_TID, type Oid, type Tid } from '../../ids';
+import type {
+  BlobReader,
+  BlobSource,
+  BoundedRecord,
+  LoadedRecord,
+  Storage,
+  StorageInstance,
+  StorageSupports,
+  TransactionStatus,
+} from '../interfaces';
+import type { TransactionMetaData } from '../transaction-meta';
+import type { Blobs } from './blobs';
+import type { SqliteCommitter } from './committer';
+import type { Statement } from './driver';
+import type { Engine } from './engine';
+import { oidKey, type Handle } from './handle';
+import { damaged, HEADER, openRecord, sealedSeq } from './record-format';
+import { Revisions, SqliteRecord } from './revisions';
+
+const NOTHING: readonly Oid[] = Object.freeze([]);
+/** Loads between two looks at the size of the write-ahead log. */
+const LOADS_PER_LOOK = 4_096;
+
+/** What instances share with their storage. */
+export interface InstanceContext {
+  readonly storage: Pick<Storage, 'loadBefore' | 'loadSerial'>;
+  readonly engine: Engine;
+  readonly committer: SqliteCommitter;
+  readonly blobs: Blobs;
+  readonly supports: StorageSupports;
+  readonly released: (instance: SqliteInstance) => void;
+}
+
+/**
+ * A connection's view: a read handle with an open read transaction, which is an exact snapshot whatever other
+ * processes do. It costs the write-ahead log, which can't be reset meanwhile. When the log grows beyond its limit,
+ * {@link yieldSnapshot} ends the transaction; from then on the snapshot is reconstructed from the history, and where
+ * that is gone there is a `ReadConflictError`.
+ */
+export class SqliteInstance implements StorageInstance {
+  readonly supports: StorageSupports;
+  readonly readOnly: boolean;
+
+  /** What {@link removals} told last: a commit checks that it was still true when it got the write lock. */
+  knownRemovals: number | undefined;
+
+  readonly #context: InstanceContext;
+  readonly #engine: Engine;
+  readonly #handle: Handle;
+  readonly #revisions: Revisions;
+  readonly #get: Statement<Buffer>;
+  readonly #newest: Statement<number>;
+  /** The last commit that is seen; -1 before the first poll. */
+  #seq = -1;
+  /** The read transaction is open, so that the handle shows exactly the snapshot. */
+  #isOpen = false;
+  /** The snapshot was taken and its read transaction ended early. */
+  #isStale = false;
+  #isReleased = false;
+  #loadsLeft = LOADS_PER_LOOK;
+  /** Own commits since the last poll. */
+  #own: number[] = [];
+  #txn: TransactionMetaData | undefined;
+  readonly #fixed: boolean;
+
+  constructor(context: InstanceContext, fixedSeq?: number) {
+    this.#context = context;
+    this.#engine = context.engine;
+    this.supports = context.supports;
+    this.#fixed = fixedSeq !== undefined;
+    this.readOnly = this.#fixed || context.engine.options.readOnly;
+    this.#handle = context.engine.readHandle();
+    this.#revisions = new Revisions(this.#handle, context.engine.tids);
+    this.#get = this.#handle.prepare<Buffer>('SELECT state FROM object WHERE oid = ?').pluck();
+    this.#newest = this.#handle.prepare<number>('SELECT max(seq) FROM txn').pluck();
+    if (fixedSeq !== undefined) {
+      this.#seq = fixedSeq;
+      this.#isStale = true;
+    }
+  }
+
+  get snapshot(): Tid {
+    return this.#seq <= 0 ? ZERO_TID : this.#engine.tids.tidOf(this.#seq);
+  }
+
+  poll(): readonly Oid[] | 'all' {
+    if (this.#isReleased) throw this.#released();
+    if (this.#fixed) return NOTHING;
+    const { log } = this.#engine;
+    this.#engine.refresh();
+    if (this.#isOpen && log.latest === this.#seq) {
+      if (this.#own.length > 0) this.#own = [];
+      return NOTHING;
+    }
+    const last = this.#seq;
+    this.#seq = this.#begin();
+    if (this.#seq > log.latest) log.catchUp();
+    const own = this.#own;
+    if (own.length > 0) this.#own = [];
+    return last < 0 || last === this.#seq ? NOTHING : log.between(last, this.#seq, own);
+  }
+
+  /** Opens the read transaction anew; the last commit that it sees. */
+  #begin(): number {
+    try {
+      this.#end();
+      this.#handle.begin();
+      this.#isOpen = true;
+      this.#isStale = false;
+      return this.#newest.get() ?? 0;
+    } catch (error) {
+      this.#end();
+      throw this.#handle.failed(error);
+    }
+  }
+
+  #end(): void {
+    this.#isOpen = false;
+    this.#handle.rollback();
+  }
+
+  load(oid: Oid): LoadedRecord {
+    if (--this.#loadsLeft <= 0) this.#look();
+    const row = this.#row(oid);
+    if (row === undefined) throw this.#missing(oid);
+    return this.#record(oid, row);
+  }
+
+  loadMany(oids: readonly Oid[]): (LoadedRecord | undefined)[] {
+    this.#loadsLeft -= oids.length;
+    if (this.#loadsLeft <= 0) this.#look();
+    const records: (LoadedRecord | undefined)[] = [];
+    for (const oid of oids) {
+      const row = this.#row(oid);
+      records.push(row === undefined || row.length === HEADER ? this.#rare(oid) : this.#record(oid, row));
+    }
+    return records;
+  }
+
+  #rare(oid: Oid): LoadedRecord | undefined {
+    try {
+      return this.load(oid);
+    } catch (error) {
+      if (error instanceof POSKeyError) return undefined;
+      throw error;
+    }
+  }
+
+  #row(oid: Oid): Buffer | undefined {
+    // Only an open transaction or a snapshot that was given up may be read: better-sqlite3 itself would answer always.
+    if (!this.#isOpen && !this.#isStale) throw this.#unready();
+    try {
+      return this.#get.get(oid >= 0 ? oid : oidKey(oid));
+    } catch (error) {
+      throw this.#handle.failed(error);
+    }
+  }
+
+  #record(oid: Oid, row: Buffer): LoadedRecord {
+    if (row === null) throw damaged(oid);
+    const seq = sealedSeq(row);
+    const data = openRecord(oid, row);
+    if (seq > this.#seq) return this.#former(oid);
+    if (row.length === HEADER) throw new POSKeyError(oid);
+    return new SqliteRecord(data, seq, this.#engine.tids);
+  }
+
+  /** A snapshot without its read transaction: the revision that was current then. */
+  #former(oid: Oid): LoadedRecord {
+    const found = this.#revisions.atSeq(oid, this.#seq, this.#isComplete);
+    if (found === undefined) throw new POSKeyError(oid);
+    return found;
+  }
+
+  readonly #isComplete = (seq: number): boolean => this.#engine.isComplete(this.#handle, seq);
+
+  #missing(oid: Oid): Error {
+    if (!this.#isStale || this.#fixed) return new POSKeyError(oid);
+    return new ReadConflictError(
+      'This snapshot was held so long that its objects may be packed. Run the transaction again.',
+      { oid },
+    );
+  }
+
+  #look(): void {
+    this.#loadsLeft = LOADS_PER_LOOK;
+    if (this.#isOpen && this.#engine.walSize() > this.#engine.options.walLimit) this.yieldSnapshot();
+  }
+
+  /**
+   * Ends the read transaction of an outdated snapshot, so that the write-ahead log can be reset. Does nothing when
+   * nobody committed since.
+   */
+  yieldSnapshot(): void {
+    if (!this.#isOpen) return;
+    this.#engine.refresh();
+    if (this.#engine.log.latest === this.#seq) return;
+    this.#end();
+    this.#isStale = true;
+  }
+
+  loadBefore(oid: Oid, tid: Tid): BoundedRecord | undefined {
+    if (this.#isReleased) throw this.#released();
+    return this.#context.storage.loadBefore(oid, tid);
+  }
+
+  loadSerial(oid: Oid, tid: Tid): LoadedRecord {
+    if (this.#isReleased) throw this.#released();
+    return this.#context.storage.loadSerial(oid, tid);
+  }
+
+  /** The revision that this snapshot shows, if it is the one of commit `seq`: the file itself may have dropped it. */
+  snapshotRevision(oid: Oid, seq: number): LoadedRecord | undefined {
+    const row = this.#isOpen ? this.#row(oid) : undefined;
+    return row !== undefined && sealedSeq(row) === seq ? this.#record(oid, row) : undefined;
+  }
+
+  openBlob(oid: Oid, serial: Tid): BlobReader {
+    if (this.#isReleased) throw this.#released();
+    return this.#context.blobs.open(oid, serial);
+  }
+
+  blobDirectory(): string {
+    return this.#context.blobs.workDirectory();
+  }
+
+  missing(oids: readonly Oid[]): readonly Oid[] {
+    return this.#context.committer.missing(oids, this.#txn);
+  }
+
+  removals(): number {
+    if (this.#isReleased) throw this.#released();
+    if (!this.#fixed) this.#engine.refresh();
+    return (this.knownRemovals = this.#engine.log.removals);
+  }
+
+  newOid(): Oid {
+    this.#checkWritable();
+    return this.#context.committer.newOid();
+  }
+
+  tpcBegin(txn: TransactionMetaData, tid?: Tid, status?: TransactionStatus): void {
+    this.#checkWritable();
+    this.#context.committer.tpcBegin(txn, tid, status, this);
+    this.#txn = txn;
+  }
+
+  async tpcBeginAsync(txn: TransactionMetaData, tid?: Tid, status?: TransactionStatus): Promise<void> {
+    this.#checkWritable();
+    await this.#context.committer.tpcBeginAsync(txn, tid, status, this);
+    this.#txn = txn;
+  }
+
+  store(
+    oid: Oid,
+    serial: Tid,
+    data: Uint8Array,
+    txn: TransactionMetaData,
+    references?: readonly Oid[],
+  ): void {
+    this.#context.committer.store(oid, serial, data, txn, references);
+  }
+
+  storeBlob(oid: Oid, serial: Tid, data: Uint8Array, source: BlobSource, txn: TransactionMetaData): void {
+    this.#context.committer.storeBlob(oid, serial, data, source, txn);
+  }
+
+  restore(oid: Oid, data: Uint8Array | null, txn: TransactionMetaData): void {
+    this.#context.committer.restore(oid, data, txn);
+  }
+
+  restoreBlob(oid: Oid, data: Uint8Array, source: BlobSource, txn: TransactionMetaData): void {
+    this.#context.committer.restoreBlob(oid, data, source, txn);
+  }
+
+  deleteObject(oid: Oid, serial: Tid, txn: TransactionMetaData): void {
+    this.#context.committer.deleteObject(oid, serial, txn);
+  }
+
+  undo(tid: Tid, txn: TransactionMetaData): readonly Oid[] {
+    return this.#context.committer.undo(tid, txn);
+  }
+
+  checkCurrentSerial(oid: Oid, serial: Tid, txn: TransactionMetaData): void {
+    this.#context.committer.checkCurrentSerial(oid, serial, txn);
+  }
+
+  tpcVote(txn: TransactionMetaData): readonly Oid[] {
+    return this.#context.committer.tpcVote(txn);
+  }
+
+  tpcVoteAsync(txn: TransactionMetaData): Promise<readonly Oid[]> {
+    return this.#context.committer.tpcVoteAsync(txn);
+  }
+
+  tpcFinish(txn: TransactionMetaData, callback?: (tid: Tid) => void): Tid {
+    this.#txn = undefined;
+    return this.#context.committer.tpcFinish(txn, callback);
+  }
+
+  tpcFinishAsync(txn: TransactionMetaData, callback?: (tid: Tid) => void): Promise<Tid> {
+    return Promise.resolve().then(() => this.tpcFinish(txn, callback));
+  }
+
+  tpcAbort(txn: TransactionMetaData): void {
+    if (this.#txn === txn) this.#txn = undefined;
+    this.#context.committer.tpcAbort(txn);
+  }
+
+  /** The committer tells that commit `seq` was made here, and that the connection knows what it changed. */
+  committed(seq: number): void {
+    this.#own.push(seq);
+  }
+
+  suspend(): void {
+    if (this.#isReleased) throw this.#released();
+    if (!this.#fixed) this.#end();
+  }
+
+  release(): void {
+    if (this.#isReleased) return;
+    if (this.#txn) this.tpcAbort(this.#txn);
+    this.#isReleased = true;
+    this.#isStale = false;
+    this.#end();
+    this.#engine.giveBack(this.#handle);
+    this.#context.released(this);
+  }
+
+  #checkWritable(): void {
+    if (this.#isReleased) throw this.#released();
+    if (this.#fixed) throw new ReadOnlyHistoryError();
+  }
+
+  #unready(): Error {
+    if (this.#isReleased) return this.#released();
+    return new StorageError(
+      'This storage instance has no snapshot yet: call poll() before the first load().',
+    );
+  }
+
+  #released(): ClosedError {
+    return new ClosedError('This storage instance was released; ask the storage for a new one.');
+  }
+}

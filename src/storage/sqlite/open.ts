@@ -1,0 +1,68 @@
+import { existsSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { InvalidArgumentError, StorageError } from '../../errors';
+import { Engine, formatHistory } from './engine';
+import { Handle } from './handle';
+import type { BlobMode, ResolvedOptions } from './options';
+import { prepareSchema, readMeta, refuseChange, writeMeta } from './schema';
+
+/** Opens, and where it may makes, the file of a SQLite storage. */
+export function openEngine(path: string, options: ResolvedOptions): Engine {
+  checkPath(path, options);
+  const handle = new Handle(path, {
+    readOnly: options.readOnly,
+    mustExist: options.readOnly || !options.create,
+    pageCache: options.pageCache,
+  });
+  try {
+    prepareSchema(handle, options.lockTimeout, options.readOnly, [
+      ['history', formatHistory(options.history ?? 'all')],
+      ['blobs', formatBlobs(options.blobs ?? 'file')],
+    ]);
+    if (!options.readOnly) applyOptions(handle, options);
+    return new Engine(path, options, handle);
+  } catch (error) {
+    handle.close();
+    throw error;
+  }
+}
+
+function checkPath(path: string, options: ResolvedOptions): void {
+  if (path === '' || path === ':memory:') {
+    throw new InvalidArgumentError(
+      'SQLite storage needs the path of a file. For a database in memory use MemoryStorage.',
+    );
+  }
+  const parent = dirname(path);
+  if (!existsSync(parent)) {
+    throw new StorageError(`The directory ${parent} of the database ${path} does not exist. Make it first.`, {
+      code: 'NO_DIRECTORY',
+    });
+  }
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory()) {
+    throw new StorageError(`${path} is a directory, not a database file.`, { code: 'IS_DIRECTORY' });
+  }
+  if (!found && (options.readOnly || !options.create)) {
+    throw new StorageError(`There is no database at ${path}, and it is not to be made.`, { code: 'NO_FILE' });
+  }
+}
+
+function applyOptions(handle: Handle, options: ResolvedOptions): void {
+  handle.pragma(`synchronous=${options.durability === 'full' ? 'FULL' : 'NORMAL'}`);
+  handle.pragma(`journal_size_limit=${Math.floor(options.walLimit)}`);
+  const blobs = String(readMeta(handle, 'blobs'));
+  if (options.blobs !== undefined && formatBlobs(options.blobs) !== blobs) {
+    refuseChange('blobs', blobs, formatBlobs(options.blobs));
+  }
+  const history = options.history && formatHistory(options.history);
+  if (history !== undefined && history !== readMeta(handle, 'history')) {
+    handle.beginImmediate(options.lockTimeout);
+    writeMeta(handle, 'history', history);
+    handle.commit();
+  }
+}
+
+function formatBlobs(blobs: BlobMode): string {
+  return blobs === 'file' ? 'file' : `directory:${blobs.directory}`;
+}

@@ -1,0 +1,66 @@
+/**
+ * The `state` column of `object` and `history`: a record sealed with its place.
+ *
+ * | bytes | what |
+ * |---|---|
+ * | 4 | CRC-32 of the data, begun from a number made of oid and seq |
+ * | 6 | seq: the commit that wrote it |
+ * | rest | the data record; nothing for an object that was deleted |
+ *
+ * A row that came to the wrong oid or seq fails as surely as one whose bytes changed. All integers big-endian.
+ */
+import { crc32 } from './crc32';
+import { CorruptionError } from '../../errors';
+import { formatOid, oidToBigInt, type Oid } from '../../ids';
+
+/** Length of what stands before the data. */
+export const HEADER = 10;
+
+/** The bytes for a row. `data` is `null` for a deletion. */
+export function sealRecord(oid: Oid, seq: number, data: Uint8Array | null): Buffer {
+  const length = data === null ? 0 : data.length;
+  const sealed = Buffer.allocUnsafe(HEADER + length);
+  if (data !== null) sealed.set(data, HEADER);
+  sealed.writeUIntBE(seq, 4, 6);
+  sealed.writeUInt32BE(crc32(length === 0 ? NO_BYTES : data!, placeSeed(oid, seq)), 0);
+  return sealed;
+}
+
+/** The seq in a row's bytes; {@link openRecord} tells whether it is true. */
+export function sealedSeq(sealed: Buffer): number {
+  if (sealed.length < HEADER) return -1;
+  return (
+    ((sealed[4]! << 8) | sealed[5]!) * 0x1_0000_0000 +
+    (((sealed[6]! << 24) | (sealed[7]! << 16) | (sealed[8]! << 8) | sealed[9]!) >>> 0)
+  );
+}
+
+/** The data in a row's bytes, empty for a deletion. `CorruptionError` when they are not what was sealed. */
+export function openRecord(oid: Oid, sealed: Buffer): Buffer {
+  const data = sealed.subarray(HEADER);
+  const crc = ((sealed[0]! << 24) | (sealed[1]! << 16) | (sealed[2]! << 8) | sealed[3]!) >>> 0;
+  if (sealed.length < HEADER || crc32(data, placeSeed(oid, sealedSeq(sealed))) !== crc) throw damaged(oid);
+  return data;
+}
+
+/** A row of this object is not what was written. */
+export function damaged(oid: Oid): CorruptionError {
+  return new CorruptionError(
+    `The stored record of object ${formatOid(oid)} is damaged: its checksum does not match. ` +
+      'Run "zodb check" to see what else is, and restore a backup.',
+  );
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+/** A 32-bit number of an oid and a seq, the same in every process. */
+export function placeSeed(oid: Oid, seq: number): number {
+  const place = oid >= 0 ? oid : Number(oidToBigInt(oid) & 0x1f_ffff_ffff_ffffn) + 1;
+  return (
+    (place ^
+      Math.imul(place / 0x1_0000_0000, 0x85eb_ca6b) ^
+      Math.imul(seq, 0x9e37_79b1) ^
+      (seq / 0x1_0000_0000)) >>>
+    0
+  );
+}

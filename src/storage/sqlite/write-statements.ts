@@ -1,0 +1,42 @@
+import type { Oid } from '../../ids';
+import type { Statement } from './driver';
+import { oidKey, type Handle } from './handle';
+import { unpackReferences } from './references';
+
+/** The statements of a commit, prepared once. */
+export class WriteStatements {
+  /** seq, tid, past, objects of the last transaction, as bigints. */
+  readonly last: Statement<[bigint, bigint, bigint, bigint]>;
+  readonly currentSeq: Statement<number>;
+  readonly insert: Statement;
+  readonly supersede: Statement;
+  readonly update: Statement;
+  readonly transaction: Statement;
+  readonly #references: Statement<{ seq: number; refs: Buffer | null }>;
+
+  constructor(handle: Handle) {
+    this.last = handle
+      .prepare<[bigint, bigint, bigint, bigint]>(
+        'SELECT seq, tid, past, objects FROM txn ORDER BY seq DESC LIMIT 1',
+      )
+      .raw()
+      .safeIntegers();
+    this.currentSeq = handle.prepare<number>('SELECT seq FROM object WHERE oid = ?').pluck();
+    this.insert = handle.prepare('INSERT OR IGNORE INTO object (oid, seq, refs, state) VALUES (?, ?, ?, ?)');
+    this.supersede = handle.prepare(
+      'INSERT INTO history (id, oid, seq, refs, state) SELECT ?, oid, seq, refs, state FROM object WHERE oid = ?',
+    );
+    this.update = handle.prepare('UPDATE object SET seq = ?, refs = ?, state = ? WHERE oid = ?');
+    this.transaction = handle.prepare(
+      'INSERT INTO txn (seq, tid, packed, past, objects, crc, user, description, extension, changed) ' +
+        'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    );
+    this.#references = handle.prepare('SELECT seq, refs FROM object WHERE oid = ?');
+  }
+
+  /** What the current revision refers to, as far as it is known. */
+  currentReferences(oid: Oid): Oid[] {
+    const row = this.#references.get(oidKey(oid));
+    return (row && unpackReferences(oid, row.seq, row.refs)) ?? [];
+  }
+}

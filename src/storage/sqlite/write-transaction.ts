@@ -1,0 +1,305 @@
+/**
+ * The part of a commit that holds the file's write lock: everything between BEGIN IMMEDIATE and COMMIT. The changes of
+ * one transaction are applied in order; each is checked against what is committed.
+ */
+import { ConflictError, POSKeyError, ReadConflictError, UndoError } from '../../errors';
+import { formatOid, formatTid, laterThan, newTid, ZERO_TID, type Oid, type Tid } from '../../ids';
+import type { LoadedRecord, TransactionStatus } from '../interfaces';
+import { mergeConflict } from '../merge-conflict';
+import type { TransactionMetaData } from '../transaction-meta';
+import { undoneData } from '../undo-rule';
+import type { Blobs } from './blobs';
+import type { Engine } from './engine';
+import { oidKey } from './handle';
+import type { SqliteInstance } from './instance';
+import { packOids } from './oid-list';
+import type { OidSource } from './oid-source';
+import { HEADER, openRecord, sealedSeq, sealRecord } from './record-format';
+import { findReferences, packReferences } from './references';
+import { Revisions, type SqliteRecord } from './revisions';
+import { readMeta, writeMeta } from './schema';
+import { prepareTransactions, rowChanges, transactionCrc } from './transaction-row';
+import { WriteStatements } from './write-statements';
+
+/** What write transactions of one storage share. */
+export class WriteContext {
+  readonly engine: Engine;
+  readonly oids: OidSource;
+  readonly blobs: Blobs;
+  readonly revisions: Revisions;
+  readonly statements: WriteStatements;
+
+  constructor(engine: Engine, oids: OidSource, blobs: Blobs) {
+    this.engine = engine;
+    this.oids = oids;
+    this.blobs = blobs;
+    this.revisions = new Revisions(engine.writer, engine.tids);
+    this.statements = new WriteStatements(engine.writer);
+  }
+}
+
+/** A transaction that has the write lock. */
+export class WriteTransaction {
+  readonly seq: number;
+  readonly tid: Tid;
+  /** Oids whose stored data differ from what was given. */
+  readonly resolved: Oid[] = [];
+  readonly #context: WriteContext;
+  readonly #statements: WriteStatements;
+  readonly #keepHistory: boolean;
+  readonly #instance: SqliteInstance | undefined;
+  readonly #changed: Oid[] = [];
+  #removes = false;
+  #past: number;
+  #objects: number;
+
+  /** The write lock is held: BEGIN IMMEDIATE has succeeded. */
+  constructor(context: WriteContext, instance: SqliteInstance | undefined, tid: Tid | undefined) {
+    this.#context = context;
+    this.#statements = context.statements;
+    this.#instance = instance;
+    this.#keepHistory = context.engine.history !== 'none';
+    const last = this.#statements.last.get();
+    const lastTid = (last?.[1] ?? 0n) as Tid;
+    this.seq = Number(last?.[0] ?? 0n) + 1;
+    this.tid = tid === undefined ? newTid(lastTid) : laterThan(tid, lastTid);
+    this.#past = Number(last?.[2] ?? 0n);
+    this.#objects = Number(last?.[3] ?? 0n);
+  }
+
+  /** Oids changed so far. */
+  get changed(): readonly Oid[] {
+    return this.#changed;
+  }
+
+  store(
+    oid: Oid,
+    serial: Tid,
+    data: Uint8Array,
+    references: readonly Oid[] | undefined,
+    content?: number,
+  ): void {
+    if (serial === ZERO_TID && this.#insert(oid, data, references)) {
+      this.#addBlob(oid, content);
+      return;
+    }
+    const current = this.#currentSeq(oid);
+    if (current === undefined) this.#insert(oid, data, references);
+    else if (current === this.seq || this.#isCurrent(oid, current, serial)) {
+      this.#replace(oid, current, data, references);
+    } else {
+      this.#merge(oid, current, serial, data, content);
+      return;
+    }
+    this.#addBlob(oid, content);
+  }
+
+  restore(oid: Oid, data: Uint8Array | null, references: readonly Oid[] | undefined, content?: number): void {
+    this.#write(oid, data, references);
+    this.#addBlob(oid, content);
+  }
+
+  deleteObject(oid: Oid, serial: Tid): void {
+    const current = this.#existing(oid);
+    if (current.serial !== serial)
+      throw new ConflictError(undefined, { oid, serials: [current.serial, serial] });
+    this.#write(oid, null, []);
+  }
+
+  checkCurrent(oid: Oid, serial: Tid): void {
+    const current = this.#existing(oid);
+    if (current.seq === this.seq || current.serial === serial) return;
+    throw new ReadConflictError(undefined, { oid, serials: [current.serial, serial] });
+  }
+
+  /** The count of removals, now that nobody else can remove anything. */
+  removals(): number {
+    return Number(readMeta(this.#context.engine.writer, 'removals') ?? 0);
+  }
+
+  /** Throws when a record to be stored refers to an object that was removed since the connection saw it. */
+  checkReferences(
+    oid: Oid,
+    data: Uint8Array,
+    references: readonly Oid[] | undefined,
+    stored: ReadonlySet<Oid>,
+  ): void {
+    const { engine, revisions } = this.#context;
+    const former = new Set(this.#statements.currentReferences(oid));
+    for (const target of references ?? findReferences(data, engine.host) ?? []) {
+      if (stored.has(target) || former.has(target) || revisions.exists(target)) continue;
+      throw new ReadConflictError(
+        `${formatOid(oid)} refers to ${formatOid(target)}, which was removed while the transaction ran. Run it again.`,
+        { oid: target },
+      );
+    }
+  }
+
+  /** Takes back what `tid` wrote; the oids. */
+  undo(tid: Tid): readonly Oid[] {
+    const { engine } = this.#context;
+    const seq = engine.tids.seqOf(tid, this.seq - 1);
+    const row = seq && prepareTransactions(engine.writer, 'WHERE seq = ?').get(seq);
+    if (!row || seq <= Number(readMeta(engine.writer, 'packed') ?? 0)) {
+      throw new UndoError(`Transaction ${formatTid(tid)} is unknown or was packed; it can't be undone.`);
+    }
+    const oids = rowChanges(row);
+    const plans = oids.map((oid) => this.#planUndo(oid, seq, tid));
+    const failed = oids.filter((_, place) => plans[place] === undefined);
+    if (failed.length > 0) {
+      throw new UndoError(
+        `Transaction ${formatTid(tid)} can't be undone: later transactions changed ${failed.length} of its objects, ` +
+          'and the changes could not be merged.',
+        failed,
+      );
+    }
+    oids.forEach((oid, place) => {
+      const { data, content } = plans[place]!;
+      this.#write(oid, data, data === null ? [] : findReferences(data, engine.host));
+      this.#addBlob(oid, content);
+    });
+    return oids;
+  }
+
+  /** Writes the transaction's own row. Nothing is left to do but COMMIT. */
+  finish(meta: TransactionMetaData, status: TransactionStatus): void {
+    const user = meta.userBytes;
+    const description = meta.descriptionBytes;
+    const extension = meta.extensionBytes;
+    const changed = packOids(this.#changed);
+    if (this.#removes) writeMeta(this.#context.engine.writer, 'removals', this.removals() + 1);
+    this.#statements.transaction.run(
+      this.seq,
+      this.tid,
+      status === 'p' ? 1 : 0,
+      this.#past,
+      this.#objects,
+      transactionCrc(this.seq, this.tid, user, description, extension, changed),
+      user.length === 0 ? null : user,
+      description.length === 0 ? null : description,
+      extension.length === 0 ? null : extension,
+      changed.length === 0 ? null : changed,
+    );
+  }
+
+  /** False when a row with this oid exists. */
+  #insert(oid: Oid, data: Uint8Array | null, references: readonly Oid[] | undefined): boolean {
+    const refs = data === null ? [] : (references ?? findReferences(data, this.#context.engine.host));
+    const done = this.#statements.insert.run(
+      oid >= 0 ? oid : oidKey(oid),
+      this.seq,
+      packReferences(oid, this.seq, refs),
+      sealRecord(oid, this.seq, data),
+    );
+    if (done.changes === 0) return false;
+    this.#context.oids.seen(oid);
+    this.#changed.push(oid);
+    this.#objects++;
+    return true;
+  }
+
+  /** A new revision of a row that exists; `current` is its seq. */
+  #replace(oid: Oid, current: number, data: Uint8Array | null, references: readonly Oid[] | undefined): void {
+    const refs = data === null ? [] : (references ?? findReferences(data, this.#context.engine.host));
+    const key = oid >= 0 ? oid : oidKey(oid);
+    if (current !== this.seq) {
+      if (this.#keepHistory) this.#statements.supersede.run(++this.#past, key);
+      this.#changed.push(oid);
+    }
+    this.#statements.update.run(
+      this.seq,
+      packReferences(oid, this.seq, refs),
+      sealRecord(oid, this.seq, data),
+      key,
+    );
+  }
+
+  #write(oid: Oid, data: Uint8Array | null, references: readonly Oid[] | undefined): void {
+    if (data === null) this.#removes = true;
+    const current = this.#currentSeq(oid);
+    if (current === undefined) this.#insert(oid, data, references);
+    else this.#replace(oid, current, data, references);
+  }
+
+  #addBlob(oid: Oid, content: number | undefined): void {
+    if (content !== undefined) this.#context.blobs.attach(oid, this.seq, content);
+  }
+
+  #currentSeq(oid: Oid): number | undefined {
+    return this.#statements.currentSeq.get(oid >= 0 ? oid : oidKey(oid));
+  }
+
+  /** Whether a store that was made from `serial` may replace the revision `current`. */
+  #isCurrent(oid: Oid, current: number, serial: Tid): boolean {
+    if (this.#context.engine.tids.tidOf(current) === serial) return true;
+    // A deleted object begins anew.
+    return serial === ZERO_TID && this.#context.revisions.currentRow(oid)?.length === HEADER;
+  }
+
+  #merge(oid: Oid, current: number, serial: Tid, data: Uint8Array, content: number | undefined): void {
+    const { engine, revisions } = this.#context;
+    const committedSerial = engine.tids.tidOf(current);
+    const row = revisions.currentRow(oid)!;
+    const committed = openRecord(oid, row);
+    if (row.length === HEADER || content !== undefined) {
+      throw new ConflictError(undefined, { oid, serials: [committedSerial, serial] });
+    }
+    const merged = mergeConflict(engine.host, {
+      oid,
+      committedSerial,
+      oldSerial: serial,
+      committed,
+      newData: data,
+      loadOld: () => this.#oldRevision(oid, serial),
+    });
+    this.#replace(oid, current, merged, undefined);
+    this.resolved.push(oid);
+  }
+
+  #oldRevision(oid: Oid, serial: Tid): LoadedRecord {
+    const { engine, revisions } = this.#context;
+    const seq = engine.tids.seqOf(serial, this.seq - 1);
+    const kept = seq === undefined ? undefined : this.#instance?.snapshotRevision(oid, seq);
+    return kept ?? revisions.exactly(oid, seq, serial);
+  }
+
+  #existing(oid: Oid): SqliteRecord {
+    const row = this.#context.revisions.currentRow(oid);
+    if (row === undefined) throw new POSKeyError(oid);
+    return this.#context.revisions.record(oid, row);
+  }
+
+  #planUndo(oid: Oid, seq: number, tid: Tid): { data: Uint8Array | null; content?: number } | undefined {
+    const { engine, revisions, blobs } = this.#context;
+    const undoneRow = revisions.exactRow(oid, seq);
+    const currentRow = revisions.currentRow(oid);
+    if (undoneRow === undefined || currentRow === undefined) return undefined;
+    const previousRow = revisions.formerRow(oid, seq - 1);
+    const currentSeq = sealedSeq(currentRow);
+    const undoneContent = blobs.contentOf(oid, seq);
+    const currentContent = blobs.contentOf(oid, currentSeq);
+    const previousContent = previousRow && blobs.contentOf(oid, sealedSeq(previousRow));
+    const isBlob = undoneContent !== undefined || currentContent !== undefined;
+    const previous = previousRow === undefined ? null : dataOrNull(oid, previousRow);
+    const data = undoneData(
+      {
+        oid,
+        unchanged: currentSeq === seq || (isBlob && undoneContent === currentContent),
+        isBlob,
+        currentSerial: currentSeq === this.seq ? this.tid : engine.tids.tidOf(currentSeq),
+        current: dataOrNull(oid, currentRow),
+        undoneSerial: tid,
+        undone: dataOrNull(oid, undoneRow),
+        previous,
+      },
+      engine.host,
+    );
+    if (data === undefined) return undefined;
+    return previousContent === undefined || data !== previous ? { data } : { data, content: previousContent };
+  }
+}
+
+function dataOrNull(oid: Oid, row: Buffer): Buffer | null {
+  const data = openRecord(oid, row);
+  return row.length === HEADER ? null : data;
+}

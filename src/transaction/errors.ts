@@ -99,6 +99,9 @@ export class AsyncRequiredError extends TransactionError {
   }
 }
 
+/** The code of {@link AsyncCommitInProgressError}. */
+export const ASYNC_COMMIT_IN_PROGRESS = 'ASYNC_COMMIT_IN_PROGRESS';
+
 /**
  * A synchronous commit met an asynchronous one of this thread, which can't go on while the caller blocks.
  * Retryable, but only by code that gives up the event loop in between: a synchronous `run()` does not try again.
@@ -108,7 +111,7 @@ export class AsyncCommitInProgressError extends TransientError {
     message = 'An asynchronous commit of this thread holds the commit lock. ' +
       'Waiting for it here would block it for ever: use commitAsync(), or run the transaction again later.',
   ) {
-    super(message, { code: 'ASYNC_COMMIT_IN_PROGRESS' });
+    super(message, { code: ASYNC_COMMIT_IN_PROGRESS });
   }
 }
 

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from '../errors';
-import { AsyncCommitInProgressError } from './errors';
+import { ASYNC_COMMIT_IN_PROGRESS } from './errors';
 import type { Backoff } from './interfaces';
 import { isRetryable } from './retryable';
 import { isThenable } from './steps';
@@ -36,8 +36,7 @@ export function retry<T>(attempt: (number: number) => T, options: RetryOptions =
       result = attempt(number);
     } catch (error) {
       // What an asynchronous commit of this thread holds is not given back while this loop runs.
-      if (error instanceof AsyncCommitInProgressError || !mayRetry(error, number, tries, options))
-        throw error;
+      if (needsTheLoop(error) || !mayRetry(error, number, tries, options)) throw error;
       options.onRetry?.(error, number);
       sleepSync(backoffMs(number, options.backoff, SYNC_BACKOFF));
       continue;
@@ -84,6 +83,11 @@ export function backOffSync(number: number, backoff: Backoff | false | undefined
 /** Waits before the attempt after `number`. */
 export function backOff(number: number, backoff: Backoff | false | undefined): Promise<void> {
   return sleep(backoffMs(number, backoff, ASYNC_BACKOFF));
+}
+
+/** By its code, so that errors of another copy of this package count. */
+function needsTheLoop(error: unknown): boolean {
+  return (error as { code?: unknown } | null | undefined)?.code === ASYNC_COMMIT_IN_PROGRESS;
 }
 
 function mayRetry(error: unknown, number: number, tries: number, options: RetryOptions): boolean {

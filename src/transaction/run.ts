@@ -33,7 +33,7 @@ export function run<T>(
   if (manager.running) {
     if (here === undefined) {
       throw new CrossingTransactionsError(
-        `Can't start ${labelOf(fn)}: its transaction manager is busy with a run of another async context. ` +
+        `Can't start ${labelOf(fn, options)}: its transaction manager is busy with a run of another async context. ` +
           'Use transaction.run() or db.transaction(), which give each async context a manager of its own.',
       );
     }
@@ -44,7 +44,7 @@ export function run<T>(
 }
 
 function runOutermost<T>(manager: TransactionManager, fn: Body<T>, options: RunOptions, verdict: Verdict): T {
-  const label = labelOf(fn);
+  const label = labelOf(fn, options);
   const note = options.note ?? noteOf(fn);
   manager.running = true;
   let asynchronous = false;
@@ -91,15 +91,29 @@ function attempt<T>(
     } catch (error) {
       frame.end();
       verdict.retryable = isRetryableIn(manager, error);
-      try {
-        manager.current?.abort();
-      } catch (later) {
-        reportSwallowed('abort()', later, transaction, manager);
-      }
+      abandon(manager);
       throw error;
     }
   } finally {
     if (!asynchronous) frame.end();
+  }
+}
+
+/** Aborts without waiting; after a commit that is under way, when it has failed. */
+function abandon(manager: TransactionManager): void {
+  const transaction = manager.current;
+  if (transaction === null) return;
+  const report = (error: unknown): void => {
+    reportSwallowed('abort()', error, transaction, manager);
+  };
+  if (transaction.pending !== null) {
+    transaction.pending.then(() => transaction.abortAsync()).catch(report);
+    return;
+  }
+  try {
+    transaction.abort();
+  } catch (error) {
+    report(error);
   }
 }
 
@@ -132,7 +146,7 @@ async function attemptAsync(
 
 function runNested<T>(parent: Frame, fn: Body<T>, options: RunOptions): T {
   const { manager } = parent;
-  const label = labelOf(fn);
+  const label = labelOf(fn, options);
   if (parent.child !== null) {
     throw new CrossingTransactionsError(
       `Can't start ${label} while ${parent.child.label} is under way in the same transaction: going back to the ` +
@@ -231,8 +245,8 @@ function noteOf(fn: { name: string }): string {
   return fn.name === '_' ? '' : fn.name;
 }
 
-function labelOf(fn: { name: string }): string {
-  return fn.name ? `run(${fn.name})` : 'run()';
+function labelOf(fn: { name: string }, { note = fn.name }: RunOptions): string {
+  return `run(${note})`;
 }
 
 /** The frame that refuses what ends a transaction from inside or beside a run of its manager. */

@@ -10,3 +10,10 @@ export { checkRecord } from './record-check';
 export { selectUndoable } from './undo-log';
 export { undoneData, type UndoneObject } from './undo-rule';
 export { SqliteStorage, type BlobMode, type HistoryMode, type SqliteStorageOptions } from './sqlite';
+export {
+  openStorage,
+  registerStorageScheme,
+  type StorageOpener,
+  type StorageOptions,
+  type StorageUri,
+} from './open-storage';

@@ -70,6 +70,11 @@ export class MemoryStorage implements Storage {
   #isClosed = false;
 
   constructor(options: MemoryStorageOptions = {}) {
+    for (const name of Object.keys(options)) {
+      if (name !== 'name') {
+        throw new InvalidArgumentError(`Memory storage has no option ${JSON.stringify(name)}; it has name.`);
+      }
+    }
     this.name = options.name ?? 'memory';
     this.sortKey = `memory:${this.name}`;
     this.#lock = new CommitLock(this.name);

@@ -1,0 +1,152 @@
+/**
+ * Iteration, item by item. An iterator stands at a leaf and an index in it, as Python's does: it notices at its next step
+ * when its leaf has become too short for it, and says so from then on.
+ */
+import type { Content } from './content';
+import { ChangedDuringIterationError } from './errors';
+import type { TreeNode } from './node';
+import { atOrBefore, keyAt, type Span } from './positions';
+import { ReadAhead } from './read-ahead';
+
+/** What an iteration gives. */
+export const Mode = { keys: 0, values: 1, entries: 2 } as const;
+export type Mode = (typeof Mode)[keyof typeof Mode];
+
+/** A leaf whose objects were loaded in one batch, and those objects: held so that they stay. */
+interface Held {
+  readonly leaf: TreeNode;
+  readonly objects: unknown;
+}
+
+/** The item at a place, in its outer form. */
+export function itemAt(leaf: TreeNode, content: Content, index: number, mode: Mode): unknown {
+  if (mode === Mode.keys) return leaf.keyKind.give(content.keys[index]);
+  if (mode === Mode.values) return leaf.value(content, index);
+  return [leaf.keyKind.give(content.keys[index]), leaf.value(content, index)];
+}
+
+/** From small to large keys. */
+export class ForwardIterator<T> implements IterableIterator<T> {
+  readonly #root: TreeNode;
+  readonly #mode: Mode;
+  readonly #last: TreeNode | undefined;
+  readonly #lastIndex: number;
+  #leaf: TreeNode | undefined;
+  #index: number;
+  #ahead: ReadAhead | undefined = undefined;
+  /** A key of the leaf before this one. */
+  #before: unknown = undefined;
+  #held: Held | undefined = undefined;
+
+  constructor(root: TreeNode, mode: Mode, span: Span | undefined) {
+    this.#root = root;
+    this.#mode = mode;
+    this.#leaf = span?.low.leaf;
+    this.#index = span?.low.index ?? 0;
+    this.#last = span?.high.leaf;
+    this.#lastIndex = span?.high.index ?? 0;
+  }
+
+  next(): IteratorResult<T> {
+    const leaf = this.#leaf;
+    if (leaf === undefined) return { value: undefined, done: true };
+    const content = leaf.content ?? this.#load(leaf);
+    const index = this.#index;
+    if (index >= content.length) {
+      this.#index = Infinity;
+      throw new ChangedDuringIterationError();
+    }
+    const value = itemAt(leaf, content, index, this.#mode) as T;
+    if (leaf === this.#last && index >= this.#lastIndex) {
+      this.#leaf = undefined;
+    } else if (index + 1 < content.length) {
+      this.#index = index + 1;
+      if (this.#mode !== Mode.keys && this.#held?.leaf !== leaf) this.#hold(leaf, content, index + 1);
+    } else {
+      this.#before = content.keys[index];
+      this.#leaf = leaf === this.#root ? undefined : leaf.linked(content);
+      this.#index = 0;
+    }
+    return { value, done: false };
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+
+  /** Someone who goes on beyond the first item of a leaf will want the others. */
+  #hold(leaf: TreeNode, content: Content, from: number): void {
+    this.#held = { leaf, objects: leaf.valuesAhead(content, from, content.length) };
+  }
+
+  #load(leaf: TreeNode): Content {
+    if (this.#before === undefined) return leaf.load();
+    this.#ahead ??= new ReadAhead(this.#root, 1);
+    return this.#ahead.load(leaf, this.#before, this.#last);
+  }
+}
+
+/** From large to small keys. A leaf that changed its length while the iteration stood in it is an error. */
+export class BackwardIterator<T> implements IterableIterator<T> {
+  readonly #root: TreeNode;
+  readonly #mode: Mode;
+  readonly #first: TreeNode | undefined;
+  readonly #firstIndex: number;
+  readonly #firstKey: unknown;
+  readonly #ahead: ReadAhead;
+  #leaf: TreeNode | undefined;
+  #index: number;
+  #length: number;
+  /** The smallest key given so far. */
+  #reached: unknown = undefined;
+  #held: Held | undefined = undefined;
+
+  constructor(root: TreeNode, mode: Mode, span: Span | undefined) {
+    this.#root = root;
+    this.#mode = mode;
+    this.#ahead = new ReadAhead(root, -1);
+    this.#leaf = span?.high.leaf;
+    this.#index = span?.high.index ?? 0;
+    this.#length = span === undefined ? 0 : (span.high.leaf.content ?? span.high.leaf.load()).length;
+    this.#first = span?.low.leaf;
+    this.#firstIndex = span?.low.index ?? 0;
+    this.#firstKey = span === undefined ? undefined : keyAt(span.low);
+  }
+
+  next(): IteratorResult<T> {
+    if (this.#index < 0 && this.#leaf !== undefined) this.#stepBack(this.#leaf);
+    const leaf = this.#leaf;
+    if (leaf === undefined) return { value: undefined, done: true };
+    const content = leaf.content ?? leaf.load();
+    const index = this.#index;
+    if (content.length !== this.#length) {
+      this.#length = -1;
+      throw new ChangedDuringIterationError();
+    }
+    const value = itemAt(leaf, content, index, this.#mode) as T;
+    if (leaf === this.#first && index <= this.#firstIndex) this.#leaf = undefined;
+    if (index === 0) this.#reached = content.keys[0];
+    else if (this.#mode !== Mode.keys && this.#held?.leaf !== leaf) this.#hold(leaf, content, index);
+    this.#index = index - 1;
+    return { value, done: false };
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+
+  #hold(leaf: TreeNode, content: Content, to: number): void {
+    this.#held = { leaf, objects: leaf.valuesAhead(content, 0, to) };
+  }
+
+  #stepBack(left: TreeNode): void {
+    const key = this.#reached;
+    if (left !== this.#root && left !== this.#first) this.#ahead.prefetch(key, this.#first);
+    const place = left === this.#root ? undefined : atOrBefore(this.#root, key, true);
+    const past = place === undefined || this.#root.keyKind.compare(keyAt(place), this.#firstKey) < 0;
+    this.#leaf = past ? undefined : place.leaf;
+    if (past) return;
+    this.#index = place.index;
+    this.#length = (place.leaf.content ?? place.leaf.load()).length;
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * How the keys of a node are kept: a typed array with room to grow, or a plain array.
+ */
+import type { KeyArray } from './key-search';
+
+/** Operations on the keys of a node; those that answer an array may answer another one than they were given. */
+export interface KeyArrays {
+  /** An array for `capacity` keys. */
+  create(capacity: number): KeyArray;
+  /** Puts `key` at `index`, moving up what follows. */
+  insert(keys: KeyArray, length: number, index: number, key: unknown): KeyArray;
+  /** Takes out the key at `index`, moving down what follows. */
+  remove(keys: KeyArray, length: number, index: number): void;
+  /** A new array with the keys from `from` up to `to`. */
+  slice(keys: KeyArray, from: number, to: number): KeyArray;
+  /** Replaces one key. */
+  put(keys: KeyArray, length: number, index: number, key: unknown): KeyArray;
+}
+
+type NumberArray = Int32Array | Uint32Array | Uint16Array | Float64Array;
+type BigArray = BigInt64Array | BigUint64Array;
+type Typed = NumberArray | BigArray;
+type TypedConstructor = new (length: number) => Typed;
+
+/** Beyond this many keys the engine's block move beats a loop. */
+const LONG_MOVE = 48;
+
+function shiftUp(keys: Typed, length: number, index: number): void {
+  if (length - index > LONG_MOVE) {
+    keys.copyWithin(index + 1, index, length);
+    return;
+  }
+  for (let i = length; i > index; i--) keys[i] = keys[i - 1]!;
+}
+
+function grown(keys: Typed, length: number, make: TypedConstructor): Typed {
+  const result = new make(length + (length >>> 1) + 8);
+  for (let i = 0; i < length; i++) result[i] = keys[i]!;
+  return result;
+}
+
+function insertTyped(keys: Typed, length: number, index: number, key: unknown): Typed {
+  const target = length < keys.length ? keys : grown(keys, length, keys.constructor as TypedConstructor);
+  shiftUp(target, length, index);
+  target[index] = key as number;
+  return target;
+}
+
+function removeTyped(keys: KeyArray, length: number, index: number): void {
+  const typed = keys as Typed;
+  if (length - index > LONG_MOVE) typed.copyWithin(index, index + 1, length);
+  else for (let i = index + 1; i < length; i++) typed[i - 1] = typed[i]!;
+}
+
+function sliceTyped(keys: KeyArray, from: number, to: number): KeyArray {
+  return (keys as Typed).slice(from, to);
+}
+
+/** Keys of up to 32 bits. */
+export function typedArrays(make: new (length: number) => Int32Array | Uint32Array | Uint16Array): KeyArrays {
+  return {
+    create: (capacity) => new make(capacity),
+    insert: insertTyped as KeyArrays['insert'],
+    remove: removeTyped,
+    slice: sliceTyped,
+    put(keys, _length, index, key) {
+      (keys as Int32Array)[index] = key as number;
+      return keys;
+    },
+  };
+}
+
+/** 64-bit keys: a `Float64Array` until a key comes that no number holds, then `wide`. */
+export function wideArrays(wide: new (length: number) => BigArray): KeyArrays {
+  const widened = (keys: KeyArray, length: number): BigArray => {
+    const result = new wide(keys.length);
+    for (let i = 0; i < length; i++) result[i] = BigInt(keys[i] as number);
+    return result;
+  };
+  const fit = (keys: KeyArray, length: number, key: unknown): Typed =>
+    keys instanceof Float64Array && typeof key === 'bigint' ? widened(keys, length) : (keys as Typed);
+  const form = (keys: Typed, key: unknown): unknown =>
+    keys instanceof Float64Array || typeof key === 'bigint' ? key : BigInt(key as number);
+  return {
+    create: (capacity) => new Float64Array(capacity),
+    insert(keys, length, index, key) {
+      const target = fit(keys, length, key);
+      return insertTyped(target, length, index, form(target, key));
+    },
+    remove: removeTyped,
+    slice: sliceTyped,
+    put(keys, length, index, key) {
+      const target = fit(keys, length, key);
+      target[index] = form(target, key) as number;
+      return target;
+    },
+  };
+}
+
+/** Object keys, in arrays exactly as long as the node. */
+export const plainArrays: KeyArrays = {
+  create: () => [],
+  insert(keys, _length, index, key) {
+    insertPlain(keys as unknown[], index, key);
+    return keys;
+  },
+  remove(keys, _length, index) {
+    removePlain(keys as unknown[], index);
+  },
+  slice: (keys, from, to) => (keys as unknown[]).slice(from, to),
+  put(keys, _length, index, key) {
+    (keys as unknown[])[index] = key;
+    return keys;
+  },
+};
+
+/** `splice` for one element, without its arrays. */
+export function insertPlain(items: unknown[], index: number, item: unknown): void {
+  const length = items.length;
+  if (length - index > LONG_MOVE) {
+    items.splice(index, 0, item);
+    return;
+  }
+  items.push(item);
+  for (let i = length; i > index; i--) items[i] = items[i - 1];
+  items[index] = item;
+}
+
+/** `splice` out of one element. */
+export function removePlain(items: unknown[], index: number): void {
+  const length = items.length;
+  if (length - index > LONG_MOVE) {
+    items.splice(index, 1);
+    return;
+  }
+  for (let i = index + 1; i < length; i++) items[i - 1] = items[i];
+  items.pop();
+}

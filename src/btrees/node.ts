@@ -1,0 +1,233 @@
+/**
+ * What leaves and inner nodes of all collections have in common: their content, how it is loaded, followed and written.
+ */
+import { POSKeyError } from '../errors';
+import { Content } from './content';
+import { DamagedTreeError, InvalidKeyError, InvalidValueError } from './errors';
+import type { Family } from './family';
+import type { KeyKind } from './key-kinds';
+import { describeType } from './key-order';
+import { isRef, Managed, oidOf } from './managed';
+import { leafState, readLeafState, readTreeState, treeState } from './state';
+import type { ValueKind } from './value-kinds';
+
+/** The class of a node, with the sizes that its trees split at. */
+export interface NodeClass {
+  readonly name: string;
+  /** Most items of a leaf; trees only. */
+  maxLeafSize: number;
+  /** Most children of an inner node that is not the root (a root may have twice as many, less one); trees only. */
+  maxInternalSize: number;
+  /** The class of a tree's leaves. */
+  bucketType: abstract new () => TreeNode;
+  readonly prototype: object;
+}
+
+/** A node of a tree: a leaf (which can stand alone, as a Bucket or Set) or an inner node. */
+export abstract class TreeNode extends Managed {
+  /** Type of the keys. On the prototype of each family's classes, as what follows. */
+  declare readonly keyKind: KeyKind;
+  /** Type of the values; `undefined` for sets. */
+  declare readonly valueKind: ValueKind | undefined;
+  /** The classes that work together: same types of keys and values. */
+  declare readonly family: Family;
+  /** Whether it is a Bucket or Set. */
+  declare readonly isLeaf: boolean;
+
+  /**
+   * `undefined` while it is not loaded.
+   * @internal
+   */
+  content: Content | undefined;
+  /**
+   * Of a node that came into being within another one (a leaf in the root's record, the right half of a split): that
+   * other one. It serves until the node has an oid.
+   * @internal
+   */
+  owner: TreeNode | undefined = undefined;
+  /**
+   * Set on inner nodes other than the root: they never hold a leaf within their own record.
+   * @internal
+   */
+  inner = false;
+
+  constructor() {
+    super();
+    this.content = emptyContent(this);
+  }
+
+  /**
+   * The content, loaded if need be. Callers try `node.content` first.
+   * @internal
+   */
+  load(): Content {
+    this.activate();
+    if (this.content === undefined) throw new DamagedTreeError(`${describeNode(this)} has no state.`);
+    return this.content;
+  }
+
+  /**
+   * Must be called before the content is changed.
+   * @internal
+   */
+  willChange(): void {
+    this.changed();
+  }
+
+  /**
+   * Asks that the commit fails if this node is changed by another one.
+   * @internal
+   */
+  mustStay(): void {
+    this.readCurrent();
+  }
+
+  /**
+   * The node through whose jar this one's references are followed.
+   * @internal
+   */
+  get anchor(): TreeNode {
+    return this.owner === undefined || oidOf(this) !== undefined ? this : this.owner.anchor;
+  }
+
+  /**
+   * The object that a slot refers to.
+   * @internal
+   */
+  followed(value: unknown): unknown {
+    return this.anchor.follow(value);
+  }
+
+  /**
+   * As {@link followed}, many in one batch.
+   * @internal
+   */
+  followedMany(values: readonly unknown[]): unknown[] {
+    return this.anchor.followMany(values);
+  }
+
+  /**
+   * Value `index` of this leaf, in its outer form.
+   * @internal
+   */
+  value(content: Content, index: number): unknown {
+    const value = content.slots[index];
+    return typeof value === 'object' && value !== null ? this.#outer(value) : this.valueKind!.give(value);
+  }
+
+  /**
+   * Loads the objects that values of this leaf refer to in one batch; answers what must be held to keep them loaded.
+   * @internal
+   */
+  valuesAhead(content: Content, from: number, to: number): unknown {
+    if (!isRef(content.slots[from])) return undefined;
+    return this.followedMany(content.slots.slice(from, to).filter(isRef));
+  }
+
+  /**
+   * Child `index` of this inner node, loaded.
+   * @internal
+   */
+  child(content: Content, index: number): TreeNode {
+    const child = content.slots[index] as TreeNode;
+    return child.content !== undefined ? child : this.#resolveChild(content, index);
+  }
+
+  /**
+   * The leaf that the link of this node leads to, not necessarily loaded.
+   * @internal
+   */
+  linked(content: Content): TreeNode | undefined {
+    const { link } = content;
+    if (link === undefined || link instanceof TreeNode) return link;
+    const leaf = this.#follow(link, this.isLeaf ? 'next leaf' : 'first leaf');
+    if (!(leaf instanceof TreeNode) || !leaf.isLeaf) {
+      throw new DamagedTreeError(
+        `${describeNode(this)} is linked to ${describeNode(leaf)}, which is no leaf.`,
+      );
+    }
+    content.link = leaf;
+    return leaf;
+  }
+
+  /**
+   * A new, empty node of the same class.
+   * @internal
+   */
+  sibling(): this {
+    return emptyNode(this.constructor as unknown as NodeClass) as this;
+  }
+
+  __getstate__(): unknown {
+    const content = this.content ?? this.load();
+    return content.leaf ? leafState(this, content) : treeState(this, content);
+  }
+
+  __setstate__(state: unknown): void {
+    try {
+      this.content = this.isLeaf ? readLeafState(this, state) : readTreeState(this, state);
+    } catch (error) {
+      if (!(error instanceof InvalidKeyError || error instanceof InvalidValueError)) throw error;
+      throw new DamagedTreeError(
+        `The stored state of ${describeNode(this)} does not fit its class: ${error.message}`,
+        {
+          cause: error,
+        },
+      );
+    }
+  }
+
+  dropState(): void {
+    this.content = undefined;
+  }
+
+  #outer(value: object): unknown {
+    return isRef(value) ? this.followed(value) : value;
+  }
+
+  #resolveChild(content: Content, index: number): TreeNode {
+    const child = this.#follow(content.slots[index], `child ${index}`);
+    const { bucketType } = this.constructor as unknown as NodeClass;
+    if (
+      child instanceof bucketType ||
+      (child instanceof TreeNode && child.constructor === this.constructor)
+    ) {
+      content.slots[index] = child;
+      child.inner = !child.isLeaf;
+      if (child.content === undefined) child.load();
+      return child;
+    }
+    throw new DamagedTreeError(
+      `Child ${index} of ${describeNode(this)} is ${describeNode(child)}, neither a ${this.constructor.name} nor a ${bucketType.name}.`,
+    );
+  }
+
+  #follow(reference: unknown, role: string): unknown {
+    try {
+      return this.followed(reference);
+    } catch (error) {
+      if (!(error instanceof POSKeyError)) throw error;
+      throw new DamagedTreeError(`The ${role} of ${describeNode(this)} does not exist: ${error.message}`, {
+        cause: error,
+      });
+    }
+  }
+}
+
+/** A new node made without running the constructor of a user's subclass. */
+export function emptyNode(nodeClass: NodeClass): TreeNode {
+  return Reflect.construct(TreeNode, [], nodeClass as unknown as new () => TreeNode) as TreeNode;
+}
+
+/** The content of a node without items. */
+export function emptyContent(node: TreeNode): Content {
+  return new Content(node.isLeaf, node.keyKind.arrays.create(0), [], 0, undefined);
+}
+
+/** A node for people: class and oid. */
+export function describeNode(node: unknown): string {
+  if (typeof node !== 'object' || node === null) return describeType(node);
+  const oid = oidOf(node);
+  const type = node instanceof TreeNode ? node.constructor.name : describeType(node);
+  return oid === undefined ? `a ${type}` : `${type} 0x${oid.toString(16)}`;
+}

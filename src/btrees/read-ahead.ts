@@ -1,0 +1,56 @@
+import { childIndex } from './insert';
+import type { Content } from './content';
+import type { TreeNode } from './node';
+
+/** Most leaves loaded in one batch. */
+const LARGEST_BATCH = 64;
+
+/**
+ * Loads the leaves of a walk along a tree: whoever goes from leaf to leaf gets its siblings in batches that double, so
+ * that a short walk loads little and a long one asks the storage seldom.
+ */
+export class ReadAhead {
+  readonly #root: TreeNode;
+  readonly #step: 1 | -1;
+  #batch = 1;
+
+  /** @param step 1 for a walk from small to large keys, -1 for one the other way */
+  constructor(root: TreeNode, step: 1 | -1) {
+    this.#root = root;
+    this.#step = step;
+  }
+
+  /**
+   * Loads `leaf`, and some that follow it in the direction of the walk.
+   * @param key a key of the leaf that was left
+   * @param end the leaf where the walk will end
+   */
+  load(leaf: TreeNode, key: unknown, end: TreeNode | undefined): Content {
+    if (leaf !== this.#root && leaf !== end) this.prefetch(key, end);
+    return leaf.content ?? leaf.load();
+  }
+
+  /** Loads some of the leaves that follow the one that holds `key`, unless the first of them is loaded. */
+  prefetch(key: unknown, end: TreeNode | undefined): void {
+    let parent = this.#root;
+    let content = parent.content ?? parent.load();
+    if (content.leaf || content.length === 0) return;
+    let index = childIndex(parent, content, key);
+    for (let child = parent.child(content, index); !child.isLeaf; child = parent.child(content, index)) {
+      parent = child;
+      content = child.content!;
+      if (content.length === 0) return;
+      index = childIndex(parent, content, key);
+    }
+    if ((content.slots[index + this.#step] as TreeNode | undefined)?.content !== undefined) return;
+    this.#batch = Math.min(this.#batch * 2, LARGEST_BATCH);
+    const wanted: unknown[] = [];
+    for (let i = index + this.#step; wanted.length < this.#batch; i += this.#step) {
+      const sibling = content.slots[i];
+      if (sibling === undefined) break;
+      wanted.push(sibling);
+      if (sibling === end) break;
+    }
+    if (wanted.length > 1) parent.followedMany(wanted);
+  }
+}

@@ -1,0 +1,301 @@
+/**
+ * Set operations on collections of one family, merging sorted inputs in one pass (`BTrees/src/BTrees/SetOpTemplate.c`).
+ * Where Python takes None for an argument, this takes `undefined` or `null`.
+ */
+import { InvalidArgumentError } from '../errors';
+import { Content } from './content';
+import type { Family } from './family';
+import type { KeyArray } from './key-search';
+import { describeKey, describeType } from './key-order';
+import { NO_KEY } from './key-kinds';
+import { LeafWalk, walkAll } from './leaf-walk';
+import { emptyNode, TreeNode, type NodeClass } from './node';
+import type { Arithmetic } from './value-kinds';
+
+/** An argument of a set operation, before it is looked at. */
+export type Operand = unknown;
+
+/** The keys of `a`, `b` or both. */
+export function union(family: Family, a: Operand, b: Operand): unknown {
+  if (a == null || b == null) return a ?? b;
+  return merge(family, keysOf(family, a), keysOf(family, b), { onlyA: true, both: true, onlyB: true });
+}
+
+/** The keys of `a` that are in `b` too. */
+export function intersection(family: Family, a: Operand, b: Operand): unknown {
+  if (a == null || b == null) return a ?? b;
+  return merge(family, keysOf(family, a), keysOf(family, b), { onlyA: false, both: true, onlyB: false });
+}
+
+/** What of `a` is not in `b`: a Bucket when `a` has values, else a Set. */
+export function difference(family: Family, a: Operand, b: Operand): unknown {
+  if (a == null || b == null) return a;
+  const from = collectionOf(family, a, true);
+  return merge(family, from, keysOf(family, b), { onlyA: true, both: false, onlyB: false });
+}
+
+/** The keys of only one of both, as a collection of the kind of `a`. */
+export function symmetricDifference(family: Family, a: TreeNode, b: Operand): unknown {
+  const keys = merge(family, keysOf(family, a), keysOf(family, b), { onlyA: true, both: false, onlyB: true });
+  if (a.isLeaf) return keys;
+  const tree = new family.TreeSet() as unknown as { update(keys: Iterable<unknown>): number };
+  tree.update(keys as unknown as Iterable<unknown>);
+  return tree;
+}
+
+/** The keys of an operand as a Set of its own. */
+export function asSet(family: Family, a: Operand): unknown {
+  return merge(family, keysOf(family, a), keysOf(family, []), { onlyA: true, both: true, onlyB: true });
+}
+
+/**
+ * The union with values added up, each times its weight; a set's values count as 1. The first of the result is the weight it
+ * should have in turn.
+ */
+export function weightedUnion(
+  family: Family,
+  a: Operand,
+  b: Operand,
+  weightA: unknown = 1,
+  weightB: unknown = 1,
+): [weight: unknown, result: unknown] {
+  const weights = weightsOf(family, weightA, weightB);
+  if (a == null || b == null) return only(family, a, b, weights);
+  const [first, second] = [collectionOf(family, a, true), collectionOf(family, b, true)];
+  return [1, merge(family, first, second, { onlyA: true, both: true, onlyB: true, weights })];
+}
+
+/** As {@link weightedUnion}, for the keys that both have. */
+export function weightedIntersection(
+  family: Family,
+  a: Operand,
+  b: Operand,
+  weightA: unknown = 1,
+  weightB: unknown = 1,
+): [weight: unknown, result: unknown] {
+  const weights = weightsOf(family, weightA, weightB);
+  if (a == null || b == null) return only(family, a, b, weights);
+  const [first, second] = [collectionOf(family, a, true), collectionOf(family, b, true)];
+  const valued = first.values !== undefined || second.values !== undefined;
+  const result = merge(family, first, second, { onlyA: false, both: true, onlyB: false, weights });
+  return [valued ? 1 : arithmeticOf(family).plus(weights.a, weights.b), result];
+}
+
+/** The keys of many collections, iterables and single keys. Families of integer keys only. */
+export function multiunion(family: Family, operands: Iterable<Operand>): unknown {
+  if (!integerKeyed(family)) {
+    throw new InvalidArgumentError(`multiunion() is for integer keys; ${family.name} has others.`);
+  }
+  const all: unknown[] = [];
+  for (const operand of operands) {
+    for (const source = keysOf(family, operand); source.live; source.advance()) all.push(source.key);
+  }
+  return setOf(family, sortedKeys(family, all));
+}
+
+interface Weights {
+  readonly a: unknown;
+  readonly b: unknown;
+}
+
+interface Rule {
+  readonly onlyA: boolean;
+  readonly both: boolean;
+  readonly onlyB: boolean;
+  readonly weights?: Weights;
+}
+
+/** One sorted input, leaf by leaf. Its fields are read in tight loops. */
+class Source {
+  keys: KeyArray = [];
+  values: readonly unknown[] | undefined;
+  at = 0;
+  end = 0;
+  readonly #walk: LeafWalk | undefined;
+
+  constructor(walk: LeafWalk | undefined, keys: KeyArray, length: number, valued: boolean) {
+    this.#walk = walk;
+    this.keys = keys;
+    this.end = length;
+    this.values = valued ? [] : undefined;
+    if (walk !== undefined) this.#read(walk);
+  }
+
+  get live(): boolean {
+    return this.at < this.end;
+  }
+
+  get key(): unknown {
+    return this.keys[this.at];
+  }
+
+  /** The value; 1 for what has none. */
+  get value(): unknown {
+    return this.values === undefined ? 1 : this.values[this.at];
+  }
+
+  advance(): void {
+    this.at += 1;
+    const walk = this.#walk;
+    if (this.at < this.end || walk === undefined) return;
+    walk.advance();
+    this.#read(walk);
+  }
+
+  #read(walk: LeafWalk): void {
+    while (walk.content !== undefined && walk.from >= walk.to) walk.advance();
+    this.at = walk.from;
+    this.end = walk.to;
+    if (walk.content === undefined) return;
+    this.keys = walk.content.keys;
+    if (this.values !== undefined) this.values = walk.content.slots;
+  }
+}
+
+/** Collects the result. */
+class Result {
+  readonly #family: Family;
+  readonly #keys: unknown[] = [];
+  readonly #values: unknown[] | undefined;
+
+  constructor(family: Family, valued: boolean) {
+    this.#family = family;
+    this.#values = valued ? [] : undefined;
+  }
+
+  /** Adds the item where `source` stands. */
+  take(source: Source, arithmetic: Arithmetic | undefined, weight: unknown): void {
+    this.#keys.push(source.key);
+    if (this.#values === undefined) return;
+    const { value } = source;
+    this.#values.push(arithmetic === undefined ? value : arithmetic.times(value, weight));
+  }
+
+  takeBoth(a: Source, b: Source, arithmetic: Arithmetic | undefined, weights: Weights): void {
+    this.#keys.push(a.key);
+    if (this.#values === undefined) return;
+    this.#values.push(
+      arithmetic === undefined
+        ? a.value
+        : arithmetic.plus(arithmetic.times(a.value, weights.a), arithmetic.times(b.value, weights.b)),
+    );
+  }
+
+  finish(): TreeNode {
+    return this.#values === undefined
+      ? setOf(this.#family, this.#keys)
+      : leafOf(this.#family.Bucket as unknown as NodeClass, this.#family, this.#keys, this.#values);
+  }
+}
+
+const PLAIN: Weights = { a: 1, b: 1 };
+
+function merge(family: Family, a: Source, b: Source, rule: Rule): TreeNode {
+  const { compare } = family.keyKind;
+  const { onlyA, both, onlyB, weights } = rule;
+  const arithmetic = weights === undefined ? undefined : family.valueKind.arithmetic;
+  const factor = weights ?? PLAIN;
+  const result = new Result(
+    family,
+    a.values !== undefined || (weights !== undefined && b.values !== undefined),
+  );
+  while (a.at < a.end && b.at < b.end) {
+    const order = compare(a.keys[a.at], b.keys[b.at]);
+    if (order < 0) {
+      if (onlyA) result.take(a, arithmetic, factor.a);
+      a.advance();
+    } else if (order > 0) {
+      if (onlyB) result.take(b, arithmetic, factor.b);
+      b.advance();
+    } else {
+      if (both) result.takeBoth(a, b, arithmetic, factor);
+      a.advance();
+      b.advance();
+    }
+  }
+  if (onlyA) for (; a.live; a.advance()) result.take(a, arithmetic, factor.a);
+  if (onlyB) for (; b.live; b.advance()) result.take(b, arithmetic, factor.b);
+  return result.finish();
+}
+
+function setOf(family: Family, keys: unknown[]): TreeNode {
+  return leafOf(family.Set as unknown as NodeClass, family, keys, []);
+}
+
+function leafOf(nodeClass: NodeClass, { keyKind }: Family, keys: unknown[], values: unknown[]): TreeNode {
+  const leaf = emptyNode(nodeClass);
+  let packed = keyKind.arrays.create(keys.length);
+  if (Array.isArray(packed)) packed = keys;
+  else keys.forEach((key, i) => (packed = keyKind.arrays.put(packed, i, i, key)));
+  leaf.content = new Content(true, packed, values, keys.length, undefined);
+  return leaf;
+}
+
+function integerKeyed({ keyKind }: Family): boolean {
+  return keyKind.letter !== 'O' && keyKind.letter !== 'f';
+}
+
+/** The keys of a collection, iterable or single integer key. */
+function keysOf(family: Family, operand: Operand): Source {
+  if (operand instanceof TreeNode) return collectionOf(family, operand, false);
+  const { keyKind } = family;
+  if (integerKeyed(family)) {
+    const inner = keyKind.find(operand);
+    if (inner !== NO_KEY) return sourceOf(family, [inner]);
+  }
+  if (typeof operand === 'object' && operand !== null && Symbol.iterator in operand) {
+    const keys = Array.from(operand as Iterable<unknown>, (key) => keyKind.accept(key));
+    return sourceOf(family, sortedKeys(family, keys));
+  }
+  if (typeof operand === 'string' && operand !== '') {
+    // Python takes a string for an iterable of its characters.
+    return sourceOf(
+      family,
+      sortedKeys(
+        family,
+        Array.from(operand, (key) => keyKind.accept(key)),
+      ),
+    );
+  }
+  throw new InvalidArgumentError(
+    `A set operation takes collections of ${family.name} and iterables of keys, not ${describeKey(operand)}.`,
+  );
+}
+
+function collectionOf(family: Family, operand: Operand, valued: boolean): Source {
+  if (operand instanceof TreeNode && operand.family === family) {
+    return new Source(walkAll(operand), [], 0, valued && operand.valueKind !== undefined);
+  }
+  const found = operand instanceof TreeNode ? `a ${operand.constructor.name}` : describeType(operand);
+  throw new InvalidArgumentError(
+    `This set operation takes collections of ${family.name} only, not ${found}.`,
+  );
+}
+
+function sourceOf(_family: Family, keys: unknown[]): Source {
+  return new Source(undefined, keys, keys.length, false);
+}
+
+/** In order, each once. */
+function sortedKeys({ keyKind }: Family, keys: unknown[]): unknown[] {
+  keys.sort(keyKind.compare);
+  return keys.filter((key, i) => i === 0 || keyKind.compare(keys[i - 1], key) !== 0);
+}
+
+function arithmeticOf(family: Family): Arithmetic {
+  const { arithmetic } = family.valueKind;
+  if (arithmetic !== undefined) return arithmetic;
+  throw new InvalidArgumentError(`Weighted set operations need number values; ${family.name} has others.`);
+}
+
+function weightsOf(family: Family, a: unknown, b: unknown): Weights {
+  arithmeticOf(family);
+  return { a: family.valueKind.accept(a), b: family.valueKind.accept(b) };
+}
+
+function only(family: Family, a: Operand, b: Operand, weights: Weights): [weight: unknown, result: unknown] {
+  if (a == null && b == null) return [0, undefined];
+  if (a == null) return [weights.b, b];
+  collectionOf(family, a, false);
+  return [weights.a, a];
+}

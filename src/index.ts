@@ -70,13 +70,15 @@ export {
 } from './ids';
 export {
   AlreadyInTransaction,
-  AsyncCommitInProgressError,
   AsyncRequiredError,
   CrossingTransactionsError,
+  detached,
   DoomedTransaction,
   ForgottenAwaitError,
   InvalidSavepointRollbackError,
   NoTransaction,
+  retry,
+  Savepoint,
   SavepointsUnsupportedError,
   StaleContextError,
   transact,
@@ -86,7 +88,21 @@ export {
   TransactionFailedError,
   TransactionManager,
   TransactionStateError,
+  TransactionStatus,
   TransientError,
   withManager,
 } from './transaction/index';
-export type { DataManager, DataManagerSavepoint, Synchronizer } from './transaction/index';
+export type {
+  Attempt,
+  Backoff,
+  DataManager,
+  DataManagerMode,
+  DataManagerSavepoint,
+  RetryOptions,
+  RunOptions,
+  SavepointOptions,
+  SwallowedError,
+  Synchronizer,
+  TransactionEvent,
+  TransactionManagerOptions,
+} from './transaction/index';

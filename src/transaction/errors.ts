@@ -99,22 +99,6 @@ export class AsyncRequiredError extends TransactionError {
   }
 }
 
-/** The code of {@link AsyncCommitInProgressError}. */
-export const ASYNC_COMMIT_IN_PROGRESS = 'ASYNC_COMMIT_IN_PROGRESS';
-
-/**
- * A synchronous commit met an asynchronous one of this thread, which can't go on while the caller blocks.
- * Retryable, but only by code that gives up the event loop in between: a synchronous `run()` does not try again.
- */
-export class AsyncCommitInProgressError extends TransientError {
-  constructor(
-    message = 'An asynchronous commit of this thread holds the commit lock. ' +
-      'Waiting for it here would block it for ever: use commitAsync(), or run the transaction again later.',
-  ) {
-    super(message, { code: ASYNC_COMMIT_IN_PROGRESS });
-  }
-}
-
 /** Two runs that are not nested properly tried to share one transaction, as under `Promise.all`. */
 export class CrossingTransactionsError extends TransactionError {
   constructor(message: string) {

@@ -9,15 +9,12 @@
  * | `savepoint.ts`, `hooks.ts`, `synchronizers.ts` | what a transaction is made of |
  * | `manager.ts`, `attempt.ts`, `run.ts`, `retry.ts` | the current transaction; whole transactions, and again |
  * | `context.ts`, `ambient.ts` | the manager of an async context; the module API |
- * | `commit-lock.ts` | the queue of a storage's commits |
  */
 export { currentManager, runInContext, transact, transaction } from './ambient';
 export { Attempt } from './attempt';
-export { CommitLock } from './commit-lock';
 export { detached, withManager } from './context';
 export {
   AlreadyInTransaction,
-  AsyncCommitInProgressError,
   AsyncRequiredError,
   CrossingTransactionsError,
   DoomedTransaction,

@@ -7,7 +7,7 @@ import { checkTries } from './retry';
 import { refuseInRun, run } from './run';
 import type { Savepoint } from './savepoint';
 import { Synchronizers } from './synchronizers';
-import { Transaction, type TransactionOwner } from './transaction';
+import { Transaction } from './transaction';
 
 /**
  * Starts transactions and knows the current one. One after the other, never two at a time: independent work at the
@@ -16,7 +16,7 @@ import { Transaction, type TransactionOwner } from './transaction';
  * By default a manager is implicit: `get()` starts a transaction when there is none, and `begin()` aborts
  * one that was left open. An explicit manager refuses both, which finds forgotten ends and beginnings.
  */
-export class TransactionManager implements TransactionOwner {
+export class TransactionManager {
   /** Whether transactions start by {@link begin} only. */
   explicit: boolean;
   /** @internal Whether a `run()` is under way. */

@@ -1,5 +1,4 @@
 import { InvalidArgumentError } from '../errors';
-import { ASYNC_COMMIT_IN_PROGRESS } from './errors';
 import type { Backoff } from './interfaces';
 import { isRetryable } from './retryable';
 import { isThenable } from './steps';
@@ -35,7 +34,7 @@ export function retry<T>(attempt: (number: number) => T, options: RetryOptions =
     try {
       result = attempt(number);
     } catch (error) {
-      // What an asynchronous commit of this thread holds is not given back while this loop runs.
+      // A lock that an asynchronous commit of this thread holds is not given back while this loop runs.
       if (needsTheLoop(error) || !mayRetry(error, number, tries, options)) throw error;
       options.onRetry?.(error, number);
       sleepSync(backoffMs(number, options.backoff, SYNC_BACKOFF));
@@ -85,9 +84,9 @@ export function backOff(number: number, backoff: Backoff | false | undefined): P
   return sleep(backoffMs(number, backoff, ASYNC_BACKOFF));
 }
 
-/** By its code, so that errors of another copy of this package count. */
+/** Whether a storage said that an asynchronous commit of this very thread has its lock. */
 function needsTheLoop(error: unknown): boolean {
-  return (error as { code?: unknown } | null | undefined)?.code === ASYNC_COMMIT_IN_PROGRESS;
+  return (error as { code?: unknown } | null | undefined)?.code === 'COMMIT_BUSY';
 }
 
 function mayRetry(error: unknown, number: number, tries: number, options: RetryOptions): boolean {

@@ -11,7 +11,7 @@ import { TransactionWithHooks } from './transaction-hooks';
 import type { DataManager, DataManagerSavepoint, SavepointOptions } from './interfaces';
 import { reportSwallowed } from './report';
 import { isRetryable } from './retryable';
-import { Savepoint, saveStates, type SavepointOwner } from './savepoint';
+import { Savepoint, saveStates } from './savepoint';
 import { SavepointBook } from './savepoint-book';
 import { TransactionStatus } from './status';
 import { driveAsync, driveDetached, driveSync, isThenable, type Steps } from './steps';
@@ -42,7 +42,7 @@ type Busy = false | 'commit' | 'commitAsync' | 'abort' | 'abortAsync';
  *
  * Used with `using`, a transaction that was not committed is aborted at the end of the block.
  */
-export class Transaction extends TransactionWithHooks implements SavepointOwner {
+export class Transaction extends TransactionWithHooks {
   #status: TransactionStatus = TransactionStatus.ACTIVE;
   /** Committed or aborted: resources, hooks and data are gone. */
   #ended = false;

@@ -1,6 +1,6 @@
+import { CommitLock, TransactionMetaData } from '../../src/storage/index';
 import {
   AsyncRequiredError,
-  CommitLock,
   type DataManager,
   type StepResult,
   Transaction,
@@ -429,22 +429,23 @@ describe('abort of asynchronous data managers', () => {
 
 /** A storage as others see it: a lock from tpcBegin to the end, and a number that nobody may count wrong. */
 class Counter implements DataManager {
-  static lock = new CommitLock();
+  static lock = new CommitLock('the counter');
   static value = 0;
   static inside = 0;
   readonly mode: 'sync' | 'both';
   readonly #read = Counter.value;
+  readonly #meta = new TransactionMetaData();
 
   constructor(mode: 'sync' | 'both') {
     this.mode = mode;
   }
   abort(): void {}
-  tpcBegin(transaction: Transaction): void {
-    Counter.lock.acquire(transaction);
+  tpcBegin(): void {
+    Counter.lock.acquire(this.#meta);
     this.#enter();
   }
-  async tpcBeginAsync(transaction: Transaction): Promise<void> {
-    await Counter.lock.acquireAsync(transaction);
+  async tpcBeginAsync(): Promise<void> {
+    await Counter.lock.acquireAsync(this.#meta);
     this.#enter();
     await turn();
   }
@@ -455,12 +456,12 @@ class Counter implements DataManager {
   tpcVoteAsync(): Promise<void> {
     return turn();
   }
-  tpcFinish(transaction: Transaction): void {
+  tpcFinish(): void {
     Counter.value += 1;
-    this.#leave(transaction);
+    this.#leave();
   }
-  tpcAbort(transaction: Transaction): void {
-    if (Counter.lock.holder === transaction) this.#leave(transaction);
+  tpcAbort(): void {
+    if (Counter.lock.holder === this.#meta) this.#leave();
   }
   sortKey(): string {
     return 'counter';
@@ -469,9 +470,9 @@ class Counter implements DataManager {
     Counter.inside += 1;
     if (Counter.inside !== 1) throw new Error('two commits are inside');
   }
-  #leave(transaction: Transaction): void {
+  #leave(): void {
     Counter.inside -= 1;
-    Counter.lock.release(transaction);
+    Counter.lock.release(this.#meta);
   }
 }
 
@@ -499,6 +500,6 @@ test('commits of many contexts, with and without waiting, never meet inside a st
   await Promise.all(tasks);
   clearInterval(timer);
   expect(Counter.value).toBe(100);
-  expect([Counter.lock.holder, Counter.lock.waiting, Counter.inside]).toEqual([null, 0, 0]);
+  expect([Counter.lock.holder, Counter.inside]).toEqual([undefined, 0]);
   expect(longest).toBeLessThan(50);
 });

@@ -1,6 +1,5 @@
-import { InvalidArgumentError } from '../../src/errors';
+import { InvalidArgumentError, LockError } from '../../src/errors';
 import {
-  AsyncCommitInProgressError,
   DoomedTransaction,
   retry,
   type RunOptions,
@@ -167,9 +166,9 @@ describe('run()', () => {
     expect(() =>
       manager.run(() => {
         calls += 1;
-        throw new AsyncCommitInProgressError();
+        throw new LockError('an asynchronous commit has it', { code: 'COMMIT_BUSY', retryable: true });
       }),
-    ).toThrow(AsyncCommitInProgressError);
+    ).toThrow(LockError);
     expect(calls).toBe(1);
   });
 

@@ -1,0 +1,153 @@
+/**
+ * Transactions and connections, on SQLite: µs an operation, and the ratio to the same rows written or read by bare
+ * better-sqlite3 in the same run.
+ */
+import Database from 'better-sqlite3';
+import Table from 'cli-table3';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ConflictError, DB, oidOf, persistent, TransactionManager, type Oid } from 'zodb';
+import { IOBTree } from 'zodb/btrees';
+
+@persistent('bench.database.Account')
+class Account {
+  balance = 0;
+  owner = '';
+  street = 'Main Street 1';
+  city = 'Springfield';
+  since = 2001;
+  note = null;
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'zodb-bench-'));
+const table = new Table({ head: ['work', 'µs', 'bare µs', 'ratio'], colAligns: ['left', 'right', 'right', 'right'] });
+
+/** Median of five rounds of `count` calls, in µs a call. */
+function time(count: number, work: (index: number) => void): number {
+  for (let index = 0; index < Math.min(count, 50); index++) work(index);
+  const rounds = Array.from({ length: 5 }, () => {
+    const start = process.hrtime.bigint();
+    for (let index = 0; index < count; index++) work(index);
+    return Number(process.hrtime.bigint() - start) / 1000 / count;
+  });
+  return rounds.sort((a, b) => a - b)[2]!;
+}
+
+function row(work: string, ours: number, bare?: number): void {
+  table.push([work, ours.toFixed(2), bare?.toFixed(2) ?? '', bare ? (ours / bare).toFixed(2) : '']);
+}
+
+const raw = new Database(join(directory, 'bare.sqlite'));
+raw.pragma('journal_mode = WAL');
+raw.pragma('synchronous = FULL');
+raw.exec('CREATE TABLE object (oid INTEGER PRIMARY KEY, state BLOB)');
+const put = raw.prepare('INSERT OR REPLACE INTO object VALUES (?, ?)');
+const get = raw.prepare('SELECT state FROM object WHERE oid = ?');
+const state = Buffer.alloc(150, 1);
+raw.transaction(() => {
+  for (let oid = 0; oid < 20_000; oid++) put.run(oid, state);
+})();
+const writeRows = (count: number, index: number) =>
+  raw.transaction(() => {
+    for (let at = 0; at < count; at++) put.run((index * count + at) % 20_000, state);
+  })();
+
+const db = new DB(join(directory, 'data.sqlite'), {
+  root: { accounts: () => new IOBTree<Account>() },
+  cacheSize: 50_000,
+});
+db.transaction((root) => {
+  for (let id = 0; id < 20_000; id++) root.accounts.set(id, Object.assign(new Account(), { owner: `owner ${id}` }));
+});
+
+row('empty transaction', time(5_000, () => db.transaction(() => undefined)));
+{
+  const manager = new TransactionManager();
+  row(
+    'a connection from the pool and back',
+    time(5_000, () => db.open({ transactionManager: manager }).close()),
+  );
+}
+row(
+  'read-only transaction of 10 objects, loaded',
+  time(2_000, () =>
+    db.transaction((root) => {
+      for (let id = 0; id < 10; id++) root.accounts.get(id)!.balance;
+    }),
+  ),
+);
+for (const count of [1, 10, 1000]) {
+  row(
+    `commit of ${count} changed`,
+    time(count === 1000 ? 20 : 300, (index) =>
+      db.transaction((root) => {
+        for (let at = 0; at < count; at++) root.accounts.get((index * count + at) % 20_000)!.balance += 1;
+      }),
+    ),
+    time(count === 1000 ? 20 : 300, (index) => writeRows(count, index)),
+  );
+}
+{
+  const managers = [new TransactionManager(), new TransactionManager()];
+  const [one, two] = managers.map((transactionManager) => db.open({ transactionManager }));
+  row(
+    'conflict and retry',
+    time(100, () => {
+      one!.root.accounts.get(1)!.balance += 1;
+      two!.root.accounts.get(1)!.balance += 1;
+      managers[0]!.commit();
+      try {
+        managers[1]!.commit();
+        throw new Error('There should have been a conflict.');
+      } catch (error) {
+        if (!(error instanceof ConflictError)) throw error;
+        managers[1]!.abort();
+        two!.root.accounts.get(1)!.balance += 1;
+        managers[1]!.commit();
+        managers[0]!.begin();
+      }
+    }),
+  );
+  one!.close();
+  two!.close();
+}
+{
+  const conn = db.open({ transactionManager: new TransactionManager() });
+  const oids = [...conn.root.accounts.values()].slice(0, 1000).map((account) => oidOf(account)!);
+  const bare = time(50, () => {
+    for (let oid = 0; oid < 1000; oid++) get.get(oid);
+  });
+  const load = (prefetch: boolean) =>
+    time(20, () => {
+      conn.cacheMinimize();
+      if (prefetch) conn.prefetch(oids);
+      for (const oid of oids as Oid[]) conn.get(oid);
+    });
+  row('load 1,000 objects one by one', load(false), bare);
+  row('load 1,000 objects, prefetched', load(true), bare);
+  conn.close();
+}
+
+async function concurrent(): Promise<void> {
+  const start = performance.now();
+  const rounds = 5;
+  for (let round = 0; round < rounds; round++) {
+    await Promise.all(
+      Array.from({ length: 100 }, (_, task) =>
+        db.transaction(async (root) => {
+          await Promise.resolve();
+          root.accounts.get(task)!.balance += 1;
+        }),
+      ),
+    );
+  }
+  row('100 concurrent async tasks, a task', ((performance.now() - start) * 1000) / rounds / 100);
+}
+
+void concurrent().then(() => {
+  console.log(table.toString());
+  db.close();
+  raw.close();
+  rmSync(directory, { recursive: true });
+});

@@ -9,6 +9,7 @@ import {
 import { ROOT_OID, ZERO_TID, type Oid, type Tid } from '../ids';
 import {
   isPersistent,
+  jarOf,
   oidOf,
   serialOf,
   type CacheBudget,
@@ -496,7 +497,8 @@ function collectOids(wanted: Iterable<Prefetchable>, into: Oid[]): void {
 
 const connections = new WeakMap<Jar, Connection>();
 
-/** The connection that a jar belongs to. */
-export function connectionOfJar(jar: Jar | undefined): Connection | undefined {
+/** The connection that an object belongs to; `undefined` for an object that is not saved. */
+export function connectionOf(object: object): Connection | undefined {
+  const jar = jarOf(object);
   return jar && connections.get(jar);
 }

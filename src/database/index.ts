@@ -3,7 +3,7 @@ export { ActivityMonitor, type Activity } from './activity';
 export type { Change, ChangesOptions } from './changes';
 export {
   Connection,
-  connectionOfJar,
+  connectionOf,
   ConnectionStateError,
   type Prefetchable,
   type TransferCounts,

@@ -1,16 +1,16 @@
-import { className } from '../../record/index';
-
-/** The class metadata of a blob's record are within its first bytes. */
-const LOOK_AT = 64;
-
-/** Whether a record is that of a blob, whose content is a file. */
+/**
+ * Whether a record is that of a blob, whose content is a file. Asked of every record that a pack drops, so it looks at the first bytes
+ * only: `ZODB.blob Blob` as a GLOBAL (protocols up to 3), alone or in a tuple, or as a STACK_GLOBAL (from 4 on).
+ */
 export function isBlob(record: Uint8Array): boolean {
-  const start = Buffer.from(record.buffer, record.byteOffset, Math.min(record.length, LOOK_AT));
-  if (!start.includes('ZODB.blob', 0, 'latin1')) return false;
-  try {
-    return className(record) === 'ZODB.blob.Blob';
-  } catch {
-    // It only looked like one.
-    return false;
-  }
+  // A GLOBAL is the shortest form.
+  if (record.length < 20) return false;
+  const start = Buffer.from(record.buffer, record.byteOffset, Math.min(record.length, 48)).toString('latin1');
+  return BLOB_CLASS.test(start);
 }
+
+const PROTO = '(\\u0080.)?';
+const FRAME = '(\\u0095.{8})?';
+const GLOBAL = 'cZODB\\.blob\\nBlob\\n';
+const STACK_GLOBAL = '\\u008c\\u0009ZODB\\.blob\\u0094?\\u008c\\u0004Blob\\u0094?\\u0093';
+const BLOB_CLASS = new RegExp(`^${PROTO}${FRAME}\\(?(${GLOBAL}|${STACK_GLOBAL})`, 's');

@@ -203,7 +203,8 @@ export class DataFile {
   resolve(oid: Oid, position: number): ResolvedData | undefined {
     const at = this.dataPosition(oid, position);
     if (at === 0) return undefined;
-    const size = readNumber(this.cache.block, this.cache.find(at, DATA_HEADER) + 34);
+    const offset = this.cache.find(at, DATA_HEADER);
+    const size = readNumber(this.cache.block, offset + 34);
     return { data: this.cache.bytes(at + DATA_HEADER, size), position: at };
   }
 

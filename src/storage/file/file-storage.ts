@@ -104,6 +104,7 @@ export class FileStorage implements Storage {
   #packedTo = ZERO_TID;
   #isPacking = false;
   #isClosed = false;
+  #removals = 0;
   /** How far the saved index reaches. */
   #indexedTo: number;
   /** Bytes of a transaction that was given up may still be behind the end. */
@@ -384,6 +385,11 @@ export class FileStorage implements Storage {
     }
   }
 
+  /** See `StorageInstance.removals`. */
+  removals(): number {
+    return this.#removals;
+  }
+
   close(): void {
     if (this.#isClosed) return;
     this.#adapter.close();
@@ -487,7 +493,10 @@ export class FileStorage implements Storage {
   #show(commit: FileCommit, txn: TransactionMetaData): void {
     const { pending } = commit;
     const file = this.#file;
-    for (const [oid, { position }] of pending.records) file.index.set(oid, position);
+    for (const [oid, { position, back }] of pending.records) {
+      file.index.set(oid, position);
+      if (back === 0) this.#removals++;
+    }
     file.cache.grow(pending.end);
     commit.finished();
     this.#adapter.committed(pending.tid, [...pending.records.keys()], txn);
@@ -534,6 +543,7 @@ export class FileStorage implements Storage {
   #replaceFile(file: DataFile, packedTo: Tid): void {
     this.#file.release();
     this.#file = file;
+    this.#removals++;
     if (packedTo > this.#packedTo) this.#packedTo = packedTo;
     this.#untidy = false;
     this.#saveIndex();

@@ -196,7 +196,8 @@ export function verifyIndex(reader: ScanBuffer, index: OidIndex, end: number): T
   let lastTid: Tid | undefined;
   let position = end;
   while (position > FIRST_POSITION) {
-    const length = readNumber(reader.buffer, reader.find(position - 8, 8));
+    const trailer = reader.find(position - 8, 8);
+    const length = readNumber(reader.buffer, trailer);
     position -= length + 8;
     if (!(position >= FIRST_POSITION) || length < TRANSACTION_HEADER) return undefined;
     const offset = reader.find(position, TRANSACTION_HEADER);
@@ -217,7 +218,8 @@ function verifyRecords(reader: ScanBuffer, index: OidIndex, header: TransactionH
   let at = header.position + header.headerLength;
   for (let checked = 0; at < header.end && checked < SAMPLE; checked++) {
     if (at + DATA_HEADER > header.end) return false;
-    record.read(reader.buffer, reader.find(at, DATA_HEADER), at);
+    const offset = reader.find(at, DATA_HEADER);
+    record.read(reader.buffer, offset, at);
     if (at + record.length > header.end || record.transaction !== header.position) return false;
     // An object undone twice has two records in one transaction; the later one counts.
     const indexed = index.get(record.oid);

@@ -147,7 +147,8 @@ export class RecordWalker {
     const { reader } = this;
     if (position + TRANSACTION_HEADER > reader.size) reader.size = this.#file.size;
     const header = this.#transaction;
-    header.read(reader.buffer, this.#find(position, TRANSACTION_HEADER), position);
+    const offset = this.#find(position, TRANSACTION_HEADER);
+    header.read(reader.buffer, offset, position);
     if (!(header.next <= this.#file.size) || header.length < header.headerLength) {
       throw new DamagedFileError(this.#file.path, position, 'the length of a transaction is impossible');
     }
@@ -186,7 +187,8 @@ export class RecordWalker {
     const transaction = this.#transaction;
     const record = this.#record;
     if (this.#at >= transaction.end) return undefined;
-    record.read(this.reader.buffer, this.#find(this.#at, DATA_HEADER), this.#at);
+    const offset = this.#find(this.#at, DATA_HEADER);
+    record.read(this.reader.buffer, offset, this.#at);
     if (
       record.version !== 0 ||
       record.transaction !== transaction.position ||

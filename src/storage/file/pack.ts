@@ -56,7 +56,9 @@ export function* packFile(request: PackRequest): Steps<PackReport> {
   const packTid = packTime(request);
   const survey = yield* surveyFile(request, packTid);
   if (survey === undefined) return NOTHING;
-  if (request.options.gc ?? true) yield* markReachable(request, survey, [ROOT_OID]);
+  if (request.options.gc ?? true) {
+    yield* markReachable(request, survey, [ROOT_OID, ...(request.options.roots ?? [])]);
+  }
   if (request.options.dryRun) return yield* dryRun(request, survey);
   for (;;) {
     const result = yield* attempt(request, survey, packTid);

@@ -1,0 +1,6 @@
+/** A database over the network: Python's ZEO protocol, both sides. */
+export { formatAddress, parseAddress, type ZeoAddress } from './address';
+export { ClientDisconnected, CommitOutcomeUnknownError, ServerException, ZeoProtocolError } from './errors';
+export { ZeoServer, type ServerTlsOptions, type ZeoServerOptions } from './server/server';
+export { prometheusText, type StorageStatus } from './server/status';
+export type { ServerLogger } from './server/logger';

@@ -1,0 +1,29 @@
+import type { Storage } from '../../storage/index';
+import { tuple, type WireValue } from '../wire/values';
+
+/**
+ * The answer to `get_info`. A client switches its features on by the Python interfaces that it finds here, in the order of
+ * `FileStorage`'s `__iro__`.
+ */
+export function describeStorage(storage: Storage): WireValue {
+  const { supports } = storage;
+  const interfaces: string[] = [];
+  if (supports.blobs) interfaces.push('IBlobStorageRestoreable', 'IBlobStorage');
+  if (supports.restore) interfaces.push('IStorageRestoreable');
+  if (supports.iterate) interfaces.push('IStorageIteration');
+  if (supports.undo) interfaces.push('IStorageUndoable');
+  if (supports.currentRecords) interfaces.push('IStorageCurrentRecordIteration');
+  if (supports.deleteObject) interfaces.push('IExternalGC');
+  interfaces.push('IStorage');
+  return {
+    length: storage.objectCount(),
+    size: storage.size(),
+    name: storage.name,
+    supportsUndo: supports.undo,
+    supports_record_iternext: supports.currentRecords,
+    interfaces: tuple(
+      ...interfaces.map((name) => tuple('ZODB.interfaces', name)),
+      tuple('zope.interface', 'Interface'),
+    ),
+  };
+}

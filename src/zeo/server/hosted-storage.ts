@@ -1,0 +1,189 @@
+import { registry } from '../../persistence/index';
+import { resolveConflict } from '../../conflict/index';
+import { className, references } from '../../record/index';
+import { timeOfTid, type Oid, type Tid } from '../../ids';
+import type { Conflict, Storage, StorageHost } from '../../storage/index';
+import { CommitQueue } from './commit-queue';
+import { InvalidationQueue } from './invalidation-queue';
+import type { ServerLogger } from './logger';
+
+/** What a client of the storage must be told. Implemented by the connection's session. */
+export interface StorageClient {
+  /** Others committed. */
+  invalidated(tid: Tid, oids: readonly Oid[]): void;
+  /** It is not known what changed: the client must connect anew and verify its cache. */
+  restart(reason: string): void;
+  /** The storage's size changed without a commit of this client. */
+  sizeChanged(): void;
+}
+
+/** Options of {@link HostedStorage}. */
+export interface HostedStorageOptions {
+  readonly invalidationQueueSize: number;
+  /** Seconds; `undefined`: never answered by iterating. */
+  readonly invalidationAge: number | undefined;
+  readonly clientConflictResolution: boolean;
+  readonly resolveConflict: ((conflict: Conflict) => Uint8Array | undefined) | undefined;
+  /** Milliseconds between two looks at what other processes committed. */
+  readonly pollInterval: number;
+  readonly packGc: boolean;
+  /** Directory of an object's blob files, where clients may share it. */
+  readonly sharedBlobDirectory: ((oid: Oid) => string) | undefined;
+}
+
+/** Counters of one storage since the server started. */
+export interface StorageStats {
+  loads: number;
+  stores: number;
+  commits: number;
+  aborts: number;
+  activeTransactions: number;
+  conflicts: number;
+  conflictsResolved: number;
+}
+
+/** One storage with what all its clients share: invalidations, the turn to commit, counters. */
+export class HostedStorage implements StorageHost {
+  readonly clients = new Set<StorageClient>();
+  readonly commits = new CommitQueue<StorageClient>();
+  readonly stats: StorageStats = {
+    loads: 0,
+    stores: 0,
+    commits: 0,
+    aborts: 0,
+    activeTransactions: 0,
+    conflicts: 0,
+    conflictsResolved: 0,
+  };
+  readonly #queue: InvalidationQueue;
+  readonly #poll: (() => void) | undefined;
+  readonly #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    /** The name under which clients ask for it. */
+    readonly id: string,
+    readonly storage: Storage,
+    readonly options: HostedStorageOptions,
+    private readonly log: ServerLogger,
+  ) {
+    this.#queue = new InvalidationQueue(options.invalidationQueueSize);
+    storage.registerDB(this);
+    this.#fillQueue();
+    if (storage.supports.multiProcess) {
+      const instance = storage.newInstance();
+      instance.poll();
+      this.#poll = () => void instance.poll();
+      this.#timer = setInterval(() => this.#look(), options.pollInterval);
+      this.#timer.unref();
+    }
+  }
+
+  /** The last transaction, with everything that other processes committed so far sent to the clients. */
+  lastTransaction(): Tid {
+    this.#poll?.();
+    return this.storage.lastTransaction();
+  }
+
+  /** A client's transaction was committed. */
+  committed(tid: Tid, oids: readonly Oid[], by: StorageClient): void {
+    this.#queue.push(tid, oids);
+    for (const client of this.clients) if (client !== by) client.invalidated(tid, oids);
+  }
+
+  invalidate(tid: Tid, oids: readonly Oid[]): void {
+    if (this.#queue.newest !== undefined && tid <= this.#queue.newest) return;
+    this.#queue.push(tid, oids);
+    for (const client of this.clients) client.invalidated(tid, oids);
+  }
+
+  invalidateAll(): void {
+    this.#queue.clear();
+    this.#queue.push(this.storage.lastTransaction(), undefined);
+    for (const client of [...this.clients]) client.restart('it is not known what changed in the storage');
+  }
+
+  resolveConflict(conflict: Conflict): Uint8Array | undefined {
+    if (this.options.clientConflictResolution) return undefined;
+    const merged = this.options.resolveConflict
+      ? this.options.resolveConflict(conflict)
+      : resolveConflict(registry, conflict);
+    if (merged !== undefined) this.stats.conflictsResolved++;
+    return merged;
+  }
+
+  references(record: Uint8Array): readonly Oid[] {
+    return references(record);
+  }
+
+  /** The name of a record's class, where it can be read. */
+  classOf(record: Uint8Array): string | undefined {
+    try {
+      return className(record);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** What changed after `tid`; `undefined` when that is not known any more and a cache of that age is worth nothing. */
+  changesSince(tid: Tid): { tid: Tid; oids: Iterable<Oid> } | undefined {
+    this.#poll?.();
+    return this.#queue.since(tid) ?? this.#iterateSince(tid);
+  }
+
+  /** A pack for which nobody waits failed. */
+  reportPackFailure(error: unknown): void {
+    this.log.error({ storage: this.id, err: error }, 'A pack failed');
+  }
+
+  /** Where clients that share the blob directory put the files of an object before they name them to us. */
+  sharedBlobDirectory(oid: Oid): string | undefined {
+    return this.options.sharedBlobDirectory?.(oid);
+  }
+
+  broadcastSize(): void {
+    for (const client of this.clients) client.sizeChanged();
+  }
+
+  /** Stops looking for foreign commits. The storage stays open. */
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    try {
+      this.#poll!();
+    } catch (error) {
+      this.log.error({ storage: this.id, err: error }, 'Could not look for commits of other processes');
+    }
+  }
+
+  #iterateSince(tid: Tid): { tid: Tid; oids: Set<Oid> } | undefined {
+    const age = this.options.invalidationAge;
+    if (age === undefined || !this.storage.iterate) return undefined;
+    if (Date.now() - timeOfTid(tid) > age * 1000) return undefined;
+    const oids = new Set<Oid>();
+    let newest = tid;
+    for (const transaction of this.storage.iterate((tid + 1n) as Tid)) {
+      for (const record of transaction.records()) oids.add(record.oid);
+      newest = transaction.tid;
+    }
+    return { tid: newest, oids };
+  }
+
+  #fillQueue(): void {
+    const last = this.storage.lastTransaction();
+    const { undo, iterate } = this.storage.supports;
+    const recent = undo && iterate ? this.storage.undoLog!(0, -this.options.invalidationQueueSize) : [];
+    const first = recent.at(-1)?.tid;
+    if (first === undefined || recent[0]!.tid !== last) {
+      this.#queue.push(last, undefined);
+      return;
+    }
+    for (const transaction of this.storage.iterate!(first)) {
+      this.#queue.push(
+        transaction.tid,
+        Array.from(transaction.records(), (record) => record.oid),
+      );
+    }
+  }
+}

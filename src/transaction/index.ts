@@ -9,6 +9,7 @@
  * | `savepoint.ts`, `hooks.ts`, `synchronizers.ts` | what a transaction is made of |
  * | `manager.ts`, `attempt.ts`, `run.ts`, `retry.ts` | the current transaction; whole transactions, and again |
  * | `context.ts`, `ambient.ts` | the manager of an async context; the module API |
+ * | `events.ts`, `report.ts` | diagnostics channels, and errors that must not change an outcome |
  */
 export { currentManager, runInContext, transact, transaction } from './ambient';
 export { Attempt } from './attempt';
@@ -28,6 +29,7 @@ export {
   TransactionStateError,
   TransientError,
 } from './errors';
+export type { TransactionEvent } from './events';
 export type {
   Backoff,
   DataManager,
@@ -46,4 +48,4 @@ export { retry, type RetryOptions } from './retry';
 export { Savepoint } from './savepoint';
 export { TransactionStatus } from './status';
 export { isThenable } from './steps';
-export { Transaction, type TransactionEvent, type TransactionOwner } from './transaction';
+export { Transaction, type TransactionOwner } from './transaction';

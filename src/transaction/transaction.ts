@@ -1,4 +1,3 @@
-import { channel } from 'node:diagnostics_channel';
 import {
   AsyncRequiredError,
   DoomedTransaction,
@@ -6,6 +5,7 @@ import {
   TransactionFailedError,
   TransactionStateError,
 } from './errors';
+import { events, publishEvent } from './events';
 import { callForgivingHooks, callStoppingHooks } from './hooks';
 import { TransactionWithHooks } from './transaction-hooks';
 import type { DataManager, DataManagerSavepoint, SavepointOptions } from './interfaces';
@@ -24,13 +24,6 @@ export interface TransactionOwner {
   release(transaction: Transaction): void;
 }
 
-/** Published on the diagnostics channel `zodb:transaction`. */
-export interface TransactionEvent {
-  readonly event: 'begin' | 'commit' | 'abort' | 'fail';
-  readonly transaction: Transaction;
-}
-
-const events = channel('zodb:transaction');
 const NO_SYNCHRONIZERS = new Synchronizers();
 const NOBODY: TransactionOwner = { release: () => undefined };
 
@@ -63,7 +56,7 @@ export class Transaction extends TransactionWithHooks {
     super();
     this.#owner = owner;
     this.#synchronizers = synchronizers;
-    if (events.hasSubscribers) this.#publish('begin');
+    if (events.hasSubscribers) publishEvent('begin', this);
   }
 
   /** Where the transaction stands. Abort does not change it: see {@link ended}. */
@@ -278,7 +271,7 @@ export class Transaction extends TransactionWithHooks {
     if (this.#synchronizers.size > 0) this.#synchronizers.afterCompletion(this);
     this.#busy = false;
     if (this.hooks !== null) yield* this.#callAfterCommitHooks(true, asynchronous);
-    if (events.hasSubscribers) this.#publish('commit');
+    if (events.hasSubscribers) publishEvent('commit', this);
     this.#end();
   }
 
@@ -303,7 +296,7 @@ export class Transaction extends TransactionWithHooks {
       const failed = this.#synchronizers.afterCompletion(this);
       first ??= failed;
     }
-    if (events.hasSubscribers) this.#publish('abort');
+    if (events.hasSubscribers) publishEvent('abort', this);
     if (first !== undefined) throw first.error;
   }
 
@@ -340,7 +333,7 @@ export class Transaction extends TransactionWithHooks {
   #fail(error: unknown): void {
     this.#status = TransactionStatus.COMMIT_FAILED;
     this.#failure = error;
-    if (events.hasSubscribers) this.#publish('fail');
+    if (events.hasSubscribers) publishEvent('fail', this);
   }
 
   #unjoinAfter(index: number): void {
@@ -399,9 +392,5 @@ export class Transaction extends TransactionWithHooks {
       why = `its status is ${JSON.stringify(this.#status)}`;
     }
     return new TransactionStateError(`Can't ${action} in this transaction: ${why}.`);
-  }
-
-  #publish(event: TransactionEvent['event']): void {
-    events.publish({ event, transaction: this } satisfies TransactionEvent);
   }
 }

@@ -1,6 +1,8 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import {
   DoomedTransaction,
   Transaction,
+  type TransactionEvent,
   TransactionFailedError,
   TransactionManager,
   TransactionStateError,
@@ -446,4 +448,25 @@ describe('using', () => {
     }).toThrow('fault: block');
     expect(log).toEqual(['a.abort']);
   });
+});
+
+test('begins, ends and failures are published on the channel zodb:transaction', () => {
+  const seen: string[] = [];
+  const listener = (message: unknown): void => {
+    const { event, transaction } = message as TransactionEvent;
+    seen.push(`${event} ${transaction.description}`);
+  };
+  subscribe('zodb:transaction', listener);
+  try {
+    const manager = joined([], { a: ['commit'] });
+    manager.get().note('failing');
+    expect(() => {
+      manager.commit();
+    }).toThrow(Fault);
+    manager.begin().note('fine');
+    manager.commit();
+  } finally {
+    unsubscribe('zodb:transaction', listener);
+  }
+  expect(seen).toEqual(['begin ', 'fail failing', 'abort failing', 'begin ', 'commit fine']);
 });

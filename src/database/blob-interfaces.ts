@@ -2,43 +2,38 @@
  * The seam between a connection and the blobs it holds. A blob keeps its content in a file beside the database, so it has
  * states that a record does not show: a working file that is not committed, and files that the program holds open.
  *
- * When the connection calls what:
+ * A blob finds its connection through its jar, where the connection announced a {@link BlobHost} (`setBlobHost`).
  *
  * | event | connection does |
  * |---|---|
- * | a blob gets an oid, or is loaded | `blobWork(blob).attach(host)` |
- * | commit, for each changed blob | `source()`; a path goes to `storeBlob` as `{ path, consume: true }`, `undefined` means: nothing new, store nothing |
+ * | commit, for each changed blob | `source()`; a path goes to `storeBlob` as `{ path, consume: true }`, `undefined` means: nothing new, store the record only |
  * | `tpcFinish` has returned | `committed()` for each stored blob |
- * | `tpcAbort`, `abort`, invalidation | `reset()` |
- * | a new blob loses its oid (abort of its creation) | `detach()` instead; its working file stays with it |
+ * | `tpcAbort`, `abort`, invalidation | `reset()`; a blob that was never committed keeps its content |
  * | savepoint | `savepoint()`; the snapshot is kept with the savepoint |
  * | rollback to a savepoint | `rollback(snapshot)`, or `reset()` for a blob that was unchanged then |
  * | the savepoint ends (commit, abort) | `snapshot.release()` |
  *
  * The semantics are those of `ZODB/src/ZODB/blob.py`.
  */
-
+import type { Oid, Tid } from '../ids';
 import type { BlobReader } from '../storage/index';
 
 /** What a connection offers to its blobs. */
 export interface BlobHost {
-  /** Marks the blob as changed and joins the transaction. Throws when the connection is closed or read-only. */
-  blobChanged(blob: object): void;
-  /**
-   * The content that the blob has in the connection's snapshot; `undefined` for a blob that was never committed. Throws
-   * `POSKeyError` when the storage lost it. The caller closes it.
-   */
-  openCommittedBlob(blob: object): BlobReader | undefined;
+  /** A blob is about to be written to: it takes part in the transaction from now on. */
+  blobChanged(oid: Oid, work: BlobWork): void;
+  /** The work of a blob that was written to in this transaction, by an object that may be gone from memory. */
+  changedBlob(oid: Oid): BlobWork | undefined;
+  /** The content of a committed revision. Throws `POSKeyError` when the storage lost it. The caller closes it. */
+  openBlob(oid: Oid, serial: Tid): BlobReader;
   /** The file with that content, where the storage keeps blobs as files; else `undefined`. */
-  committedBlobPath(blob: object): string | undefined;
+  blobPath(oid: Oid, serial: Tid): string | undefined;
   /** The directory for working files, where moving a file into the storage is cheap. Throws `UnsupportedError`. */
   blobDirectory(): string;
 }
 
 /** What a connection does with one blob. */
 export interface BlobWork {
-  attach(host: BlobHost): void;
-  detach(): void;
   /**
    * The working file to be committed; a blob that was never written gets an empty one. `undefined` when the committed
    * content is still current. Throws `BlobError` while the blob is open for writing.
@@ -46,7 +41,7 @@ export interface BlobWork {
   source(): string | undefined;
   /** The storage has taken over the working file. */
   committed(): void;
-  /** Forgets the working file and closes what is open on it. */
+  /** Forgets the working file of a blob that was committed before, and closes what is open on it. */
   reset(): void;
   /** Keeps the content of now, to return to it. Throws `BlobError` while the blob is open for writing. */
   savepoint(): BlobSnapshot;

@@ -32,6 +32,17 @@ export class BlobKeeper {
     this.#imported.set(oid, path);
   }
 
+  /** The work of a blob that this transaction wrote to. */
+  changed(oid: Oid): BlobWork | undefined {
+    return this.#changed.get(oid);
+  }
+
+  /** A savepoint saved the record of `oid`: when it is a blob, its content belongs to the savepoint. */
+  saved(oid: Oid): void {
+    const work = this.#workOf(oid);
+    if (work) this.#changed.set(oid, work);
+  }
+
   /** A blob was written to. */
   note(oid: Oid, work: BlobWork): void {
     this.#changed.set(oid, work);

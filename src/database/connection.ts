@@ -21,7 +21,8 @@ import {
 } from '../persistence/index';
 import type { StorageInstance } from '../storage/index';
 import type { Synchronizer, TransactionManager } from '../transaction/index';
-import { blobWork } from './blob';
+import { blobWork, setBlobHost } from './blob';
+import { ConnectionBlobs } from './blob-host';
 import { BlobKeeper } from './blob-keeper';
 import { checkObject, ConnectionJar, type JarOwner } from './connection-jar';
 import type { DB } from './db';
@@ -94,6 +95,7 @@ export class Connection<R extends object = Record<string, unknown>>
       const object = this.#jar.cache.peek(oid);
       return object && blobWork(object);
     });
+    setBlobHost(this.#jar, new ConnectionBlobs(storage, blobs, db.databaseName));
     this.#participant = new Participant(this, this.#jar, db.sortKeyFor(), blobs);
     this.references = new ReferenceCheck(this.#jar);
     this.root = makeRoot<R>(() => this.get(ROOT_OID) as PersistentMapping<string, unknown>);

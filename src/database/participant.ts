@@ -156,6 +156,7 @@ export class Participant implements DataManager {
         references: object.references,
         className: `${object.className.module}.${object.className.name}`,
       });
+      this.blobs.saved(object.oid);
     }
   }
 

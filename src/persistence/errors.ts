@@ -55,3 +55,12 @@ export class ObjectLoadError extends ZodbError {
     this.oid = oid;
   }
 }
+
+/** The state of an object is needed, and its cache let go of it: it was reset, or the object was never stored. */
+export class ClosedCacheError extends ZodbError {
+  constructor() {
+    super('This object lost its connection (resetCaches, or an abort of the transaction that made it); read it again from an open connection.', {
+      code: 'CLOSED',
+    });
+  }
+}

@@ -67,6 +67,8 @@ export interface Jar {
    * @throws InvalidObjectReference when there is none of that name
    */
   sibling(databaseName: string): Jar;
+  /** What `_p_jar` shows: the connection. */
+  readonly owner: object;
   /** This jar's cache (a sibling's is reached through {@link sibling}). */
   readonly cache: ObjectCache;
   /** Something a programmer should know, said once a process and `key` (a container with very many references, …). */

@@ -3,12 +3,30 @@
  */
 import { InvalidArgumentError } from '../errors';
 import { ClassMeta } from '../record/index';
+import { anchored } from './anchor';
 import { ClassRegistrationError } from './errors';
+import { takeNotes } from './field-notes';
+import { prepareClass, type FieldNotes } from './guard';
 import type { AnyClass, ClassName } from './interfaces';
-import { shared } from './anchor';
 
 /** How a field is written (see docs/values.md). */
-export type FieldType = 'float' | 'int' | 'bigint' | 'map' | 'dict' | 'list' | 'tuple' | 'set' | 'frozenset' | 'bytes' | 'bytearray';
+export type FieldType =
+  /** a number is a float, integral or not */
+  | 'float'
+  /** a number is an int; a bigint too */
+  | 'int'
+  /** a bigint, in Python an int, whatever its size */
+  | 'bigint'
+  /** a Map, in Python a dict */
+  | 'map'
+  /** an array, in Python a list, frozen or not */
+  | 'list'
+  /** an array, in Python a tuple */
+  | 'tuple'
+  /** bytes, in Python a bytearray */
+  | 'bytearray'
+  /** a Set, in Python a frozenset */
+  | 'frozenset';
 
 /** What can be said about a persistent class. */
 export interface ClassOptions {
@@ -51,6 +69,9 @@ export interface ClassEntry extends ClassName {
   readonly options: ClassOptions;
 }
 
+/** Classes that are part of this package. */
+const builtIns: [module: string, name: string, ctor: AnyClass, options: ClassOptions][] = anchored('built-ins', () => []);
+
 /** Called for a class that is stored and not registered: may register or return it, or return nothing. */
 export type MissingClassHandler = (module: string, name: string) => AnyClass | void;
 
@@ -64,6 +85,10 @@ export class Registry {
   /** Asked for names nobody registered; may import lazily (`require`). What it returns is registered under that name. */
   onMissing: MissingClassHandler | undefined = undefined;
 
+  constructor() {
+    for (const [module, name, ctor, options] of builtIns) this.#enter(module, name, ctor, 'persistent', options);
+  }
+
   /** Counts registrations: caches keyed by names start anew when it moves. */
   get revision(): number {
     return this.#revision;
@@ -74,8 +99,25 @@ export class Registry {
    * @throws ClassRegistrationError when the name or the class is taken
    */
   register(module: string, name: string, ctor: AnyClass, options: ClassOptions = {}): void {
+    this.registerNoted(module, name, ctor, options, takeNotes(ctor));
+  }
+
+  /**
+   * As {@link register}, with what field decorators said.
+   * @internal
+   */
+  registerNoted(module: string, name: string, ctor: AnyClass, options: ClassOptions, notes: FieldNotes | undefined): void {
     this.#enter(module, name, ctor, 'persistent', options);
-    shared.prepare(ctor, options);
+    prepareClass(ctor, options, notes);
+  }
+
+  /**
+   * Registers a class of this package; every new registry knows it too.
+   * @internal
+   */
+  registerBuiltIn(module: string, name: string, ctor: AnyClass, aliases: readonly string[] = []): void {
+    builtIns.push([module, name, ctor, { aliases }]);
+    this.register(module, name, ctor, { aliases });
   }
 
   /** Registers a class whose objects are saved inside the persistent objects that hold them. */

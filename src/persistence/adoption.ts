@@ -1,0 +1,114 @@
+/**
+ * Turning the fields of a new object into tracked ones, in place, so that everything that knows the object keeps knowing it.
+ */
+import { FieldList } from '../record/index';
+import type { ClassModel, Layout } from './class-model';
+import { isReserved } from './class-model';
+import { NotPersistableError } from './errors';
+import { makeState } from './makers';
+import { stamp, stampOf, type ObjectRecord, type State } from './stamp';
+
+/** Fields found on an object, before anything is done to it. */
+interface Plan {
+  readonly names: readonly string[];
+  readonly values: readonly unknown[];
+  /** Own string keys, fields or not, in order. */
+  readonly keys: readonly string[];
+  readonly kept: ReadonlyMap<string, PropertyDescriptor>;
+}
+
+/**
+ * Makes the data properties of `object` tracked fields, all or none. Again, for properties that appeared since, on an object that has tracked fields already.
+ * @throws NotPersistableError when the object can't be converted; it is unchanged then
+ */
+export function adopt(object: object, record: ObjectRecord, model: ClassModel): boolean {
+  const plan = survey(object, model);
+  const isNew = stampOf(object) === undefined;
+  if (!isNew && plan.names.length === 0) return false;
+  if (isNew) convertAll(object, record, model, plan);
+  else convertMore(object, record, plan);
+  return true;
+}
+
+function survey(object: object, model: ClassModel): Plan {
+  const className = model.ctor.name;
+  const names: string[] = [];
+  const values: unknown[] = [];
+  const kept = new Map<string, PropertyDescriptor>();
+  const keys: string[] = [];
+  const tracked = stampOf(object) !== undefined;
+  for (const name of Object.getOwnPropertyNames(object)) {
+    const descriptor = Object.getOwnPropertyDescriptor(object, name)!;
+    if (tracked && isTracked(model, name, descriptor)) continue;
+    keys.push(name);
+    if (isReserved(name) || model.isVolatile(name)) {
+      if (model.isVolatile(name)) model.volatile = true;
+      kept.set(name, descriptor);
+      continue;
+    }
+    if (descriptor.get !== undefined || descriptor.set !== undefined) {
+      throw new NotPersistableError(
+        `${className}.${name}: an accessor of the object itself can't be tracked (MobX makes such); put it on the class, or list it as transient.`,
+      );
+    }
+    if (descriptor.enumerable !== true) {
+      kept.set(name, descriptor);
+      continue;
+    }
+    if (descriptor.configurable !== true) {
+      throw new NotPersistableError(`${className}.${name}: a field that can't be redefined can't be tracked; don't freeze or seal an object before it is saved.`);
+    }
+    names.push(name);
+    values.push(descriptor.value);
+  }
+  if (names.length > 0 && !Object.isExtensible(object)) {
+    throw new NotPersistableError(`This ${className} was frozen, sealed or made non-extensible before it was saved; its fields can't be tracked.`);
+  }
+  return { names, values, keys, kept };
+}
+
+function isTracked(model: ClassModel, name: string, descriptor: PropertyDescriptor): boolean {
+  return descriptor.get !== undefined && model.accessorOf(name)?.get === descriptor.get;
+}
+
+/** Everything off in reverse order, the mark, everything on again: this keeps fast maps on Node 20. */
+function convertAll(object: object, record: ObjectRecord, model: ClassModel, plan: Plan): void {
+  const layout = model.layoutOf(FieldList.of(plan.names, plan.names.map((name) => model.kindOf(name) ?? 0)));
+  const removable = plan.keys.filter((name) => plan.kept.get(name)?.configurable ?? true);
+  for (let i = removable.length - 1; i >= 0; i--) Reflect.deleteProperty(object, removable[i]!);
+  record.state = stateOf(layout, plan.values);
+  record.ready = 0;
+  stamp(object, record);
+  define(object, layout, plan, removable);
+}
+
+function convertMore(object: object, record: ObjectRecord, plan: Plan): void {
+  for (const name of plan.names.toReversed()) Reflect.deleteProperty(object, name);
+  const state = record.state;
+  let layout = state[0];
+  plan.names.forEach((name, i) => {
+    layout = layout.plus(name);
+    const slot = layout.slotOf(name);
+    while (state.length <= slot) state.push(undefined);
+    state[slot] = plan.values[i];
+  });
+  state[0] = layout;
+  define(object, layout, plan, plan.names);
+}
+
+function define(object: object, layout: Layout, plan: Plan, names: readonly string[]): void {
+  for (const name of names) {
+    const kept = plan.kept.get(name);
+    const descriptor = kept ?? layout.model.accessorOf(name);
+    if (descriptor !== undefined) Object.defineProperty(object, name, descriptor);
+  }
+}
+
+function stateOf(layout: Layout, values: readonly unknown[]): State {
+  if (layout.straight) return makeState(layout, layout.top, values);
+  const state = makeState(layout, layout.top, []);
+  layout.slots.forEach((slot, i) => {
+    if (slot !== 0) state[slot] = values[i];
+  });
+  return state;
+}

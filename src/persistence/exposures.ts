@@ -1,0 +1,190 @@
+/**
+ * Which plain values of a cache's objects the program may hold, and whether they are still as they were.
+ */
+import { readyBit } from './accessors';
+import { isManaged } from './classes';
+import { copyOf, isAsCopied, type Copy, type Watch } from './exposure';
+import { StaleValueError } from './errors';
+import { ownerOf, setOwner } from './ownership';
+import { seal, type DropReason } from './sealing';
+import { recordOf, Status, type ObjectRecord } from './stamp';
+
+/** So many exposed objects are watched across a transaction boundary. */
+const WATCH_LIMIT = 1000;
+/** So many bytes of dropped states are watched. */
+const STALE_BYTES_LIMIT = 1000;
+
+/** The slot of values inside managed collections: there may be many, told apart by identity. */
+export const INSIDE = -1;
+
+type OnChange = (object: object, record: ObjectRecord) => void;
+
+/** Stands for the copy of a value whose object is going to be saved: there is nothing to compare it with yet. */
+const NO_COPY = undefined as unknown as Copy;
+
+export class Exposures {
+  readonly #onChange: OnChange;
+  #objects: object[] = [];
+  /** Watched values inside managed collections, for look-up. */
+  readonly #inside = new WeakMap<ObjectRecord, Set<object>>();
+  /** Bytes whose state is gone: they can't be sealed, so a change is noticed late, but not never. */
+  #staleBytes: { readonly bytes: WeakRef<Uint8Array>; readonly copy: Uint8Array }[] = [];
+
+  constructor(onChange: OnChange) {
+    this.#onChange = onChange;
+  }
+
+  get count(): number {
+    let count = 0;
+    for (const object of this.#objects) if (recordOf(object)?.watch !== undefined) count += 1;
+    return count;
+  }
+
+  /** The program gets hold of a value. */
+  expose(object: object, record: ObjectRecord, slot: number, value: object): void {
+    if (!this.isOut(record, slot, value)) {
+      const copy = record.status === Status.saved ? copyFor(record, value) : NO_COPY;
+      this.#note(object, record, { slot, value, copy });
+    }
+    record.ready |= readyBit(slot);
+  }
+
+  /** Whether a value is watched already. */
+  isOut(record: ObjectRecord, slot: number, value: object): boolean {
+    if (record.watch === undefined) return false;
+    if (slot === INSIDE) return this.#inside.get(record)?.has(value) ?? false;
+    return record.watch.some((entry) => entry.slot === slot && entry.value === value);
+  }
+
+  /** A value is put into a field. */
+  assigned(object: object, record: ObjectRecord, slot: number, value: object): void {
+    if (slot !== INSIDE || !this.isOut(record, slot, value)) this.#note(object, record, { slot, value, copy: NO_COPY });
+    record.ready |= readyBit(slot);
+  }
+
+  /** Whether all that is watched of an object is as it was. */
+  isClean(record: ObjectRecord): boolean {
+    const watch = record.watch;
+    if (watch === undefined) return true;
+    for (const { value, copy } of watch) if (copy !== NO_COPY && !isAsCopied(value, copy)) return false;
+    return true;
+  }
+
+  /** Marks what was changed inside as changed. */
+  flush(): void {
+    const objects = this.#objects;
+    for (let i = 0; i < objects.length; i++) {
+      const record = recordOf(objects[i]!)!;
+      if (record.status === Status.saved && !this.isClean(record)) this.#onChange(objects[i]!, record);
+    }
+    if (this.#staleBytes.length > 0) this.#checkStaleBytes();
+  }
+
+  /** The objects that {@link flush} would mark, without marking them: for abort. */
+  takeChanged(): object[] {
+    return this.#objects.filter((object) => {
+      const record = recordOf(object)!;
+      return record.status === Status.saved && !this.isClean(record);
+    });
+  }
+
+  /** An object was saved: compare from here. */
+  settle(object: object, record: ObjectRecord): void {
+    const watch = record.watch;
+    if (watch === undefined) return;
+    const held = isManaged(object) ? object.heldValues() : undefined;
+    const inside = held && new Set<unknown>(held);
+    const kept: Watch[] = [];
+    for (const { slot, value } of watch) {
+      const stays = slot === INSIDE ? (inside?.has(value) ?? true) : record.state[slot] === value;
+      if (stays) kept.push({ slot, value, copy: copyFor(record, value) });
+    }
+    record.watch = kept.length > 0 ? kept : undefined;
+    if (this.#inside.has(record)) {
+      this.#inside.set(record, new Set(kept.filter(({ slot }) => slot === INSIDE).map(({ value }) => value)));
+    }
+  }
+
+  /** Forgets the watched values of an object that leaves the cache. */
+  forget(record: ObjectRecord): void {
+    record.watch = undefined;
+  }
+
+  /**
+   * Keeps the number of watched objects bounded; returns those to be dropped. An object read since the last call counts as young.
+   */
+  trim(bound: number): object[] {
+    const limit = Math.min(WATCH_LIMIT, bound);
+    const watched = [...new Set(this.#objects)].filter((object) => recordOf(object)?.watch !== undefined);
+    if (watched.length === 0) {
+      this.#objects = watched;
+      return watched;
+    }
+    const unread = watched.filter((object) => recordOf(object)!.ready === 0);
+    const read = watched.filter((object) => recordOf(object)!.ready !== 0);
+    this.#objects = [...unread, ...read];
+    for (const object of read) recordOf(object)!.ready = 0;
+    const excess = this.#objects.length - limit;
+    return excess > 0 ? this.#objects.slice(0, excess) : [];
+  }
+
+  /** The state of an object goes. */
+  seal(record: ObjectRecord, reason: DropReason): void {
+    const watch = record.watch;
+    if (watch === undefined) return;
+    record.watch = undefined;
+    for (const { value } of watch) {
+      seal(value, reason, (bytes) => {
+        this.#staleBytes.push({ bytes: new WeakRef(bytes), copy: bytes.slice() });
+      });
+    }
+    if (this.#staleBytes.length > STALE_BYTES_LIMIT) this.#staleBytes = this.#staleBytes.slice(-STALE_BYTES_LIMIT);
+  }
+
+  clear(): void {
+    this.#objects = [];
+    this.#staleBytes = [];
+  }
+
+  #note(object: object, record: ObjectRecord, entry: Watch): void {
+    const watch = record.watch;
+    if (entry.slot === INSIDE) this.#noteInside(record, entry.value);
+    if (watch === undefined) {
+      record.watch = [entry];
+      this.#objects.push(object);
+      return;
+    }
+    if (entry.slot === INSIDE) {
+      watch.push(entry);
+      return;
+    }
+    const at = watch.findIndex((other) => other.slot === entry.slot);
+    if (at < 0) watch.push(entry);
+    else watch[at] = entry;
+  }
+
+  #noteInside(record: ObjectRecord, value: object): void {
+    const inside = record.watch === undefined ? undefined : this.#inside.get(record);
+    if (inside === undefined) this.#inside.set(record, new Set([value]));
+    else inside.add(value);
+  }
+
+  #checkStaleBytes(): void {
+    this.#staleBytes = this.#staleBytes.filter(({ bytes, copy }) => {
+      const current = bytes.deref();
+      if (current === undefined) return false;
+      if (Buffer.compare(current, copy) === 0) return true;
+      copy.set(current);
+      throw new StaleValueError(
+        `${String(current.length)} bytes that were read from an object were written after the object's state was dropped; the change is not saved. Read the bytes again from the object before writing to them.`,
+        'dropped',
+      );
+    });
+  }
+}
+
+function copyFor(record: ObjectRecord, value: object): Copy {
+  return copyOf(value, (owned) => {
+    if (ownerOf(owned) === undefined) setOwner(owned, record);
+  });
+}

@@ -1,0 +1,263 @@
+/** From a record to a live object. */
+import { ZodbError } from '../errors';
+import type { Oid } from '../ids';
+import { FieldKind, FieldList, RecordReader, type ClassMeta, type RecordContent } from '../record/index';
+import { Broken } from './broken';
+import type { ObjectCacheImpl } from './cache';
+import { modelOfPrototype, type ClassModel, type Layout } from './class-model';
+import { ObjectLoadError } from './errors';
+import type { LoadedRecord } from './interfaces';
+import { Managed, ManagedContainer } from './managed';
+import { makeState } from './makers';
+import { ForeignRef, Ref } from './ref';
+import { ObjectRecord, stamp, Status, type State } from './stamp';
+import { upgradeState } from './upgrade';
+import { ValueClasses } from './value-classes';
+import { WeakRef } from './weak-ref';
+
+/** How objects of a stored class come to life. */
+interface Recipe {
+  readonly model: ClassModel;
+  readonly kind: 'tracked' | 'managed' | 'custom';
+}
+
+/** What objects with their own `__setstate__` have. */
+interface WithSetState {
+  __setstate__(state: unknown): void;
+}
+
+/** Takes records apart for one cache. */
+export class Loader {
+  readonly #cache: ObjectCacheImpl;
+  readonly #reader: RecordReader;
+  #recipes = new Map<ClassMeta, Recipe>();
+  #revision = -1;
+  /** Class metadata that must be written back as it was: with arguments, of a class nobody knows. */
+  readonly #metas = new WeakMap<object, ClassMeta>();
+
+  constructor(cache: ObjectCacheImpl) {
+    this.#cache = cache;
+    const values = new ValueClasses(cache.jar.registry);
+    this.#reader = new RecordReader({
+      strongReference: (oid, cls) => new Ref(oid, cls),
+      weakReference: (oid, database) => WeakRef.stored(cache.jar, oid, database),
+      foreignReference: (database, oid, cls) => new ForeignRef(database, oid, cls),
+      resolve: (global) => values.resolve(global),
+    });
+  }
+
+  /** Class metadata of a loaded object where it isn't the plain one of its class. */
+  metaOf(object: object): ClassMeta | undefined {
+    return this.#metas.get(object);
+  }
+
+  /** A new object of a record, loaded. */
+  make(oid: Oid, record: LoadedRecord): object {
+    const content = this.#read(oid, record);
+    const recipe = this.#recipe(content.cls);
+    const object = Object.create(recipe.model.prototype) as object;
+    const made = new ObjectRecord(recipe.model.ghost, Status.ghost, oid, this.#cache);
+    if (recipe.kind === 'managed') Managed.adoptRecord(object, made);
+    else stamp(object, made);
+    if (content.cls.newargs !== undefined || object instanceof Broken) this.#metas.set(object, content.cls);
+    this.#fill(object, made, content, recipe);
+    made.serial = record.serial;
+    made.size = record.data.length;
+    return object;
+  }
+
+  /** An object of a managed class, not loaded; `undefined` when the class is another. */
+  managedGhost(oid: Oid, cls: ClassMeta): object | undefined {
+    const recipe = this.#recipe(cls);
+    if (recipe.kind !== 'managed' || recipe.model.ctor === Broken) return undefined;
+    const object = Object.create(recipe.model.prototype) as object;
+    Managed.adoptRecord(object, new ObjectRecord(recipe.model.ghost, Status.ghost, oid, this.#cache));
+    return object;
+  }
+
+  /** A ghost's state. */
+  fill(object: object, target: ObjectRecord, record: LoadedRecord): void {
+    const content = this.#read(target.oid!, record);
+    const recipe = this.#recipe(content.cls);
+    const model = target.state[0].model;
+    if (recipe.model !== model) {
+      throw new ObjectLoadError(
+        target.oid!,
+        content.cls.toString(),
+        `in memory this object is a ${model.ctor.name}; its class was changed in the database. Use a new connection, or cacheMinimize() and read it again.`,
+      );
+    }
+    this.#fill(object, target, content, recipe);
+    target.serial = record.serial;
+    target.size = record.data.length;
+  }
+
+  /** The decoded state of a record, references as {@link Ref}s: for `oldState`. */
+  stateOf(oid: Oid, record: LoadedRecord): unknown {
+    return stateValue(this.#read(oid, record));
+  }
+
+  #read(oid: Oid, record: LoadedRecord): RecordContent {
+    try {
+      return this.#reader.read(record.data);
+    } catch (error) {
+      if (!(error instanceof ZodbError)) throw error;
+      throw new ObjectLoadError(oid, 'object', `its record can't be read: ${error.message}`, { cause: error });
+    }
+  }
+
+  #recipe(cls: ClassMeta): Recipe {
+    const registry = this.#cache.jar.registry;
+    if (this.#revision !== registry.revision) {
+      this.#recipes.clear();
+      this.#revision = registry.revision;
+    }
+    const bare = cls.newargs === undefined && cls.form === 'class' ? cls : cls.bare;
+    let recipe = this.#recipes.get(bare);
+    if (recipe === undefined) {
+      recipe = this.#makeRecipe(bare);
+      this.#recipes.set(bare, recipe);
+      this.#revision = registry.revision;
+    }
+    return recipe;
+  }
+
+  #makeRecipe(cls: ClassMeta): Recipe {
+    const entry = this.#cache.jar.registry.find(cls.module, cls.name);
+    const ctor = entry?.kind === 'persistent' ? entry.ctor : Broken;
+    const prototype = ctor.prototype as object;
+    const model = modelOfPrototype(prototype)!;
+    const kind =
+      prototype instanceof Managed ? 'managed' : hasMethod(prototype, '__setstate__') ? 'custom' : 'tracked';
+    return { model, kind };
+  }
+
+  /** Gives an object its state. On failure it stays a ghost. */
+  #fill(object: object, target: ObjectRecord, content: RecordContent, recipe: Recipe): void {
+    if (recipe.kind === 'tracked') {
+      this.#track(object, target, content, recipe.model);
+      return;
+    }
+    if (object instanceof ManagedContainer && content.fields !== undefined) {
+      this.#contain(object, target, content, recipe.model);
+      return;
+    }
+    const ghost = target.state;
+    target.state = makeState(recipe.model.empty, 0, []);
+    target.status = Status.changed;
+    target.ready = 0;
+    const outer = this.#cache.filling;
+    this.#cache.filling = target;
+    try {
+      (object as WithSetState).__setstate__(stateValue(content));
+    } catch (error) {
+      target.state = ghost;
+      target.status = Status.ghost;
+      if (error instanceof ZodbError) throw error;
+      throw new ObjectLoadError(target.oid!, content.cls.toString(), `__setstate__ failed: ${String(error)}`, { cause: error });
+    } finally {
+      this.#cache.filling = outer;
+    }
+    target.status = Status.saved;
+  }
+
+  /** A container's data, and the fields of a subclass. */
+  #contain(object: ManagedContainer, target: ObjectRecord, content: RecordContent, model: ClassModel): void {
+    const { names, kinds } = content.fields!;
+    let at = names.indexOf('data');
+    if (at < 0) at = names.indexOf('_container');
+    object.setData(at < 0 ? undefined : content.values[at]);
+    const others = FieldList.of(
+      names.filter((_, i) => i !== at),
+      kinds.filter((_, i) => i !== at),
+    );
+    const values = content.values.filter((_, i) => i !== at);
+    this.#track(object, target, { ...content, fields: others, values }, model);
+  }
+
+  #track(object: object, target: ObjectRecord, content: RecordContent, model: ClassModel): void {
+    let { fields, values } = content;
+    if (fields === undefined) ({ fields, values } = fieldsOfOther(target.oid!, content));
+    if (model.options.version !== undefined || model.options.defaults !== undefined) {
+      ({ fields, values } = upgradeState(this.#cache, model, target.oid!, fields, values));
+    }
+    const layout = model.layoutOf(fields);
+    const state = layout.straight
+      ? makeState(layout, layout.top, values)
+      : scatter(layout, values);
+    if (model.types.size > 0) convert(model, layout, state);
+    const previous = target.state[0];
+    target.state = state;
+    target.ready = 0;
+    target.status = Status.saved;
+    if (previous === model.empty || previous !== layout) defineMissing(object, layout);
+  }
+}
+
+function hasMethod(prototype: object, name: string): boolean {
+  return typeof (prototype as Record<string, unknown>)[name] === 'function';
+}
+
+/** Puts values in their slots when these are not in order. */
+function scatter(layout: Layout, values: readonly unknown[]): State {
+  const state = makeState(layout, layout.top, []);
+  const slots = layout.slots;
+  for (let i = 0; i < slots.length; i++) if (slots[i] !== 0) state[slots[i]!] = values[i];
+  return state;
+}
+
+/** Gives an object the fields that it has not yet. Names that another process removed stay, and read `undefined`. */
+function defineMissing(object: object, layout: Layout): void {
+  for (const { name, accessor } of layout.visible) {
+    if (!Object.hasOwn(object, name)) Object.defineProperty(object, name, accessor);
+  }
+}
+
+/** Fields of a state that is no dict of names: nothing, or Python's pair for classes with slots. */
+function fieldsOfOther(oid: Oid, content: RecordContent): { fields: FieldList; values: unknown[] } {
+  const { state, cls } = content;
+  if (state === null || state === undefined) return { fields: FieldList.empty, values: [] };
+  if (Array.isArray(state) && state.length === 2) {
+    let fields = FieldList.empty;
+    const values: unknown[] = [];
+    for (const part of state as unknown[]) {
+      if (typeof part !== 'object' || part === null) continue;
+      for (const [name, value] of Object.entries(part)) {
+        fields = fields.with(name, FieldKind.auto);
+        values.push(value);
+      }
+    }
+    return { fields, values };
+  }
+  throw new ObjectLoadError(oid, cls.toString(), 'its state is no dict of fields; the class needs __setstate__ and __getstate__.');
+}
+
+/** A state as one value: what `__setstate__` gets. */
+function stateValue(content: RecordContent): unknown {
+  if (content.fields === undefined) return content.state;
+  const state: Record<string, unknown> = {};
+  const names = content.fields.names;
+  for (let i = 0; i < names.length; i++) {
+    if (names[i] === '__proto__') continue;
+    state[names[i]!] = content.values[i];
+  }
+  return state;
+}
+
+/** Values of fields declared to be of another type than the record shows. */
+function convert(model: ClassModel, layout: Layout, state: State): void {
+  for (const [name, type] of model.types) {
+    const slot = layout.slotOf(name);
+    if (slot === 0) continue;
+    const value = state[slot];
+    if (type === 'bigint' && typeof value === 'number' && Number.isSafeInteger(value)) state[slot] = BigInt(value);
+    else if (type === 'map' && isPlain(value)) state[slot] = new Map(Object.entries(value));
+  }
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype = Object.getPrototypeOf(value) as object | null;
+  return prototype === Object.prototype || prototype === null;
+}
+

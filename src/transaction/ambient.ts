@@ -1,4 +1,4 @@
-import { currentFrame, refuseStale } from './context';
+import { currentFrame, type Frame, refuseStale } from './context';
 import type { Attempt } from './attempt';
 import type { RunOptions, SavepointOptions, Synchronizer } from './interfaces';
 import { TransactionManager } from './manager';
@@ -26,7 +26,8 @@ export function currentManager(): TransactionManager {
 
 /** As {@link TransactionManager.run}, in the run around it, or else with a manager of its own. */
 export function runInContext<T>(fn: (transaction: Transaction) => T, options?: RunOptions): T {
-  if (currentFrame() !== undefined) return run(currentManager(), fn, options);
+  const frame = currentFrame();
+  if (frame !== undefined && !isAfterCommit(frame)) return run(currentManager(), fn, options);
   const manager = new TransactionManager();
   let asynchronous = false;
   try {
@@ -39,6 +40,16 @@ export function runInContext<T>(fn: (transaction: Transaction) => T, options?: R
   } finally {
     if (!asynchronous) manager.retire();
   }
+}
+
+/** Whether the code around is an after-commit hook of a run: what it runs can't be part of that transaction any more. */
+function isAfterCommit(frame: Frame): boolean {
+  const { current } = frame.manager;
+  return (
+    frame.committing &&
+    !frame.ended &&
+    (current?.status === 'Committed' || current?.status === 'Commit failed')
+  );
 }
 
 /**

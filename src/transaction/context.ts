@@ -20,7 +20,9 @@ export class Frame {
   readonly label: string;
   /** The nested run that is under way. */
   child: Frame | null = null;
-  /** The run's function has returned, or its promise has settled. */
+  /** The run's function has returned and its transaction is being committed: hooks are called in this frame. */
+  committing = false;
+  /** The run is over. */
   ended = false;
   /** What the caller of a nested asynchronous run holds. */
   promise: Promise<unknown> | null = null;
@@ -36,6 +38,11 @@ export class Frame {
   /** Ends this frame and what is still under way in it. */
   end(): void {
     this.ended = true;
+    this.endChild();
+  }
+
+  /** Ends the nested run that is still under way. */
+  endChild(): void {
     const { child } = this;
     if (child === null) return;
     this.child = null;

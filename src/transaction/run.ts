@@ -86,10 +86,11 @@ function attempt<T>(
         return attemptAsync(manager, frame, result, verdict) as T;
       }
       refuseUnfinished(frame);
+      frame.committing = true;
       manager.current?.commit();
       return result;
     } catch (error) {
-      frame.end();
+      frame.endChild();
       verdict.retryable = isRetryableIn(manager, error);
       abandon(manager);
       throw error;
@@ -126,10 +127,11 @@ async function attemptAsync(
   try {
     const value: unknown = await result;
     refuseUnfinished(frame);
+    frame.committing = true;
     await manager.current?.commitAsync();
     return value;
   } catch (error) {
-    frame.end();
+    frame.endChild();
     const transaction = manager.current;
     if (transaction?.pending) await transaction.pending;
     verdict.retryable = isRetryableIn(manager, error);

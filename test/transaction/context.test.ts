@@ -69,6 +69,49 @@ describe('transaction.run()', () => {
     expect(seen).toEqual([true, true, true, true]);
   });
 
+  test('in an after-commit hook is a transaction of its own, also after a failure', async () => {
+    const log: string[] = [];
+    const followUp = (success: boolean): void => {
+      transaction.run((current) => {
+        current.join(new Recorder(success ? 'done' : 'failed', log));
+      });
+    };
+    const body = (fails: boolean) => (current: Transaction) => {
+      current.join(new Recorder('a', [], { fails: fails ? ['tpcVote'] : [] }));
+      current.addAfterCommitHook(followUp);
+    };
+    transaction.run(body(false));
+    await transaction.run(async (current) => {
+      await turn();
+      body(false)(current);
+    });
+    expect(() => {
+      transaction.run(body(true));
+    }).toThrow(Fault);
+    expect(log.filter((event) => event.endsWith('tpcFinish'))).toEqual([
+      'done.tpcFinish',
+      'done.tpcFinish',
+      'failed.tpcFinish',
+    ]);
+  });
+
+  test('shows its transaction to abort hooks', async () => {
+    const seen: unknown[] = [];
+    const body = (current: Transaction): never => {
+      current.addBeforeAbortHook(() => seen.push(transaction.get() === current));
+      current.addAfterAbortHook(() => seen.push(transaction.get() === current));
+      throw new Fault('body');
+    };
+    expect(() => transaction.run(body)).toThrow(Fault);
+    await rejectionOf(
+      transaction.run(async (current) => {
+        await turn();
+        body(current);
+      }),
+    );
+    expect(seen).toEqual([true, true, true, true]);
+  });
+
   test('leaves a manager that starts no more transactions', async () => {
     const sync = transaction.run(() => transaction.manager);
     const async_ = await transaction.run(async () => Promise.resolve(transaction.manager));

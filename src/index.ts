@@ -106,3 +106,32 @@ export type {
   TransactionEvent,
   TransactionManagerOptions,
 } from './transaction/index';
+export {
+  activate,
+  Broken,
+  ClassRegistrationError,
+  deactivate,
+  field,
+  invalidate,
+  isPersistent,
+  markChanged,
+  NotPersistableError,
+  ObjectLoadError,
+  oidOf,
+  persistent,
+  Persistent,
+  PersistentMapping,
+  Registry,
+  registry,
+  removeField,
+  serialOf,
+  StaleValueError,
+  statusOf,
+  transient,
+  UnsavableValueError,
+  value,
+  WeakRef,
+} from './persistence/index';
+export type { CacheStatistics, ClassOptions, PersistentStatus, ValueOptions } from './persistence/index';
+export { Blob, BlobError, type BlobFile, type BlobMode } from './database/index';
+export { TransactionMetaData, type Storage } from './storage/index';

@@ -6,9 +6,12 @@ import type { ClassMeta, Reference } from '../record/index';
 /** Two references were compared that can't be: only strong ones within one database can. */
 export class ReferenceComparisonError extends InvalidArgumentError {
   constructor(a: PersistentReference, b: unknown) {
-    super(`${String(a)} can't be compared with ${String(b)}: they lead to different objects, which a merge can't load.`, {
-      code: 'REFERENCE_COMPARISON',
-    });
+    super(
+      `${String(a)} can't be compared with ${String(b)}: they lead to different objects, which a merge can't load.`,
+      {
+        code: 'REFERENCE_COMPARISON',
+      },
+    );
   }
 }
 

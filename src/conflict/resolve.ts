@@ -1,6 +1,6 @@
 import { channel } from 'node:diagnostics_channel';
 import type { Oid } from '../ids';
-import { resolverOf, type Registry } from '../persistence/index';
+import { resolverOf, ValueClasses, type Registry } from '../persistence/index';
 import { RecordReader, RecordWriter, type ClassMeta, type Reference } from '../record/index';
 import { PersistentReference, ReferenceStandIns } from './persistent-reference';
 
@@ -35,18 +35,19 @@ export function resolveConflict(
   { oid, old, committed, newData }: ConflictRecords,
 ): Uint8Array | undefined {
   const standIns = new ReferenceStandIns();
+  const values = new ValueClasses(registry);
   const reader = new RecordReader({
     strongReference: (to, cls) => standIns.for({ kind: 'strong', oid: to, cls }),
     weakReference: (to, database) => standIns.for({ kind: 'weak', oid: to, database }),
     foreignReference: (database, to, cls) => standIns.for({ kind: 'foreign', oid: to, database, cls }),
-    resolve: (global) => registry.valueClass(global),
+    resolve: (global) => values.resolve(global),
   });
   const cls: ClassMeta = reader.readClass(newData);
   try {
     const merge = resolverOf(registry, cls);
     if (!merge) return undefined;
     const state = merge(stateOf(reader, old), stateOf(reader, committed), stateOf(reader, newData));
-    return writerFor(registry).write(cls, state);
+    return writerFor(values).write(cls, state);
   } catch (error) {
     const className = `${cls.module}.${cls.name}`;
     if (unresolved.hasSubscribers) unresolved.publish({ oid, className, error } satisfies UnresolvedMessage);
@@ -60,10 +61,10 @@ function stateOf(reader: RecordReader, record: Uint8Array): unknown {
   return Object.fromEntries(fields.names.map((name, index) => [name, values[index]]));
 }
 
-function writerFor(registry: Registry): RecordWriter {
+function writerFor(values: ValueClasses): RecordWriter {
   return new RecordWriter({
     reference: (object): Reference | undefined =>
       object instanceof PersistentReference ? object.reference : undefined,
-    reduce: (object) => registry.reduceValue(object),
+    reduce: (object) => values.reduce(object),
   });
 }

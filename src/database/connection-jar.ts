@@ -14,6 +14,8 @@ import { tracing, type LoadMessage } from './tracing';
 
 /** What a connection does for its jar. */
 export interface JarOwner {
+  /** What `_p_jar` shows. */
+  readonly owner: object;
   readonly registry: Registry;
   readonly databaseName: string;
   /** An object changed: join the transaction, or throw. */
@@ -47,6 +49,10 @@ export class ConnectionJar implements Jar {
 
   get registry(): Registry {
     return this.#owner.registry;
+  }
+
+  get owner(): object {
+    return this.#owner.owner;
   }
 
   get databaseName(): string {

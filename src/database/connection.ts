@@ -96,6 +96,7 @@ export class Connection<R extends object = Record<string, unknown>>
       return object && blobWork(object);
     });
     setBlobHost(this.#jar, new ConnectionBlobs(storage, blobs, db.databaseName));
+    setBlobHost(this.#jar, new ConnectionBlobs(storage, blobs, db.databaseName));
     this.#participant = new Participant(this, this.#jar, db.sortKeyFor(), blobs);
     this.references = new ReferenceCheck(this.#jar);
     this.root = makeRoot<R>(() => this.get(ROOT_OID) as PersistentMapping<string, unknown>);
@@ -338,6 +339,11 @@ export class Connection<R extends object = Record<string, unknown>>
     // An explicit manager moves to the next snapshot at begin(), so that a transaction asks the storage once.
     if (this.#manager!.explicit) this.#jar.cache.boundary();
     else this.#newSnapshot();
+  }
+
+  /** @internal */
+  get owner(): object {
+    return this;
   }
 
   /** @internal */

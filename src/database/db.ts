@@ -55,7 +55,7 @@ export interface PackArguments extends Omit<PackOptions, 'time'>, RunOptions {
 }
 
 /** A database: a storage, its connections, and what spans them (`ZODB/src/ZODB/DB.py`). */
-export class DB<F extends RootFactories = Record<string, never>> implements StorageHost {
+export class DB<F extends RootFactories = RootFactories> implements StorageHost {
   readonly storage: Storage;
   readonly registry: Registry;
   readonly databaseName: string;
@@ -439,7 +439,7 @@ function tidOf(value: Date | Tid, name: string): Tid {
  * Opens a database and one connection to it; closing the connection closes the database.
  * Arguments are those of {@link DB}.
  */
-export function connection<F extends RootFactories = Record<string, never>>(
+export function connection<F extends RootFactories = RootFactories>(
   where?: string | Storage | null,
   options?: DBOptions<F> & StorageOptions,
 ): Connection<RootOf<F>> {

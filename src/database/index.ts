@@ -1,5 +1,6 @@
 /** Databases and connections. */
 export { ActivityMonitor, type Activity } from './activity';
+export { Blob, BlobError, BlobFile, type BlobMode } from './blob';
 export type { Change, ChangesOptions } from './changes';
 export {
   Connection,

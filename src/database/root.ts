@@ -16,10 +16,11 @@ export function makeRoot<R extends object>(mapping: () => PersistentMapping<stri
     const names = [...mapping().keys()].map(String).sort().join(', ');
     return `<root: ${names.length > SHOWN ? `${names.slice(0, SHOWN)}…` : names}>`;
   };
-  const target = () => mapping();
+  // util.inspect looks through a proxy at its target.
+  const target = Object.defineProperty(() => mapping(), inspect.custom, { value: show, configurable: true });
   return new Proxy(target, {
     get(_target, key) {
-      if (typeof key === 'symbol') return key === inspect.custom ? show : undefined;
+      if (typeof key === 'symbol') return undefined;
       return mapping().get(key);
     },
     set(_target, key, value) {

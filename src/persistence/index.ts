@@ -47,3 +47,4 @@ export {
   statusOf,
 } from './protocol';
 export { instantiate, resolverOf, type ConflictResolver } from './conflict-classes';
+export { ValueClasses } from './value-classes';

@@ -1,11 +1,10 @@
-import { registry } from '../../persistence/index';
-import { resolveConflict } from '../../conflict/index';
 import { className, references } from '../../record/index';
 import { timeOfTid, type Oid, type Tid } from '../../ids';
 import type { Conflict, Storage, StorageHost } from '../../storage/index';
 import { CommitQueue } from './commit-queue';
 import { InvalidationQueue } from './invalidation-queue';
 import type { ServerLogger } from './logger';
+import { mergeByClass } from './merge-by-class';
 
 /** What a client of the storage must be told. Implemented by the connection's session. */
 export interface StorageClient {
@@ -104,9 +103,7 @@ export class HostedStorage implements StorageHost {
 
   resolveConflict(conflict: Conflict): Uint8Array | undefined {
     if (this.options.clientConflictResolution) return undefined;
-    const merged = this.options.resolveConflict
-      ? this.options.resolveConflict(conflict)
-      : resolveConflict(registry, conflict);
+    const merged = (this.options.resolveConflict ?? mergeByClass)(conflict);
     if (merged !== undefined) this.stats.conflictsResolved++;
     return merged;
   }

@@ -4,7 +4,7 @@
  */
 import { InvalidArgumentError, StorageError, UnsupportedError } from '../../errors';
 import { oidToBytes, tidToBytes } from '../../ids';
-import { requireCapability, runStepsAsync, TransactionMetaData } from '../../storage/index';
+import { requireCapability, TransactionMetaData } from '../../storage/index';
 import {
   argumentsOf,
   bytesArgument,
@@ -22,6 +22,7 @@ import { itemsOf, tuple, type WireValue } from '../wire/values';
 import { BlobUpload } from './blob-transfer';
 import { describeStorage } from './describe-storage';
 import { nextRecord } from './record-cursor';
+import { runBetween } from './run-between';
 import type { Session } from './session';
 import { undoInfo } from './undo-info';
 
@@ -128,7 +129,7 @@ method('pack', 1, 2, ({ session }, [time, wait]) => {
     time: numberArgument(time, 'The pack time') * 1000,
     gc: hosted.options.packGc,
   });
-  const done = runStepsAsync(steps).then(() => {
+  const done = runBetween(steps).then(() => {
     hosted.broadcastSize();
     return null;
   });

@@ -22,15 +22,22 @@ export function argumentsOf(
 
 /** 8 bytes. */
 export function oidArgument(value: WireValue | undefined): Oid {
-  if (!(value instanceof Uint8Array) || value.length !== 8) throw new WireTypeError('An oid is 8 bytes.');
-  return oidFromBytes(value);
+  return oidFromBytes(eightBytes(value, 'An oid'));
 }
 
 /** 8 bytes. */
 export function tidArgument(value: WireValue | undefined): Tid {
-  if (!(value instanceof Uint8Array) || value.length !== 8) throw new WireTypeError('A tid is 8 bytes.');
-  return tidFromBytes(value);
+  return tidFromBytes(eightBytes(value, 'A tid'));
 }
+
+/** Some Python programs write the serial of a new object as a str of eight zero characters. */
+function eightBytes(value: WireValue | undefined, what: string): Uint8Array {
+  const bytes = value === EIGHT_ZEROS ? Buffer.alloc(8) : value;
+  if (!(bytes instanceof Uint8Array) || bytes.length !== 8) throw new WireTypeError(`${what} is 8 bytes.`);
+  return bytes;
+}
+
+const EIGHT_ZEROS = '\0'.repeat(8);
 
 /** 8 bytes, or None. */
 export function optionalTid(value: WireValue | undefined): Tid | undefined {

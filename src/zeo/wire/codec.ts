@@ -74,10 +74,12 @@ function toMessage(value: WireValue): Message {
   return { id, flag, name, args };
 }
 
-/** Limits for what a server takes from clients: plain data, and the prefix filter of `undoInfo`. */
+/** Limits for what a server takes from clients: plain data, dict subclasses, and the prefix filter of `undoInfo`. */
 export const SERVER_DECODE_LIMITS: DecodeLimits = {
   containers: 200_000,
-  allowed: (module, name) => module === 'ZopeUndo.Prefix' && name === 'Prefix',
+  allowed: (module, name) =>
+    (module === 'ZopeUndo.Prefix' && name === 'Prefix') ||
+    (name === 'dict' && (module === 'builtins' || module === '__builtin__')),
 };
 
 /** Limits for what a client takes from its server; classes stay inert. */

@@ -6,7 +6,7 @@
  * Declared lengths are checked against what is left before anything is allocated, and the number of containers is bounded.
  */
 import { ZeoProtocolError } from '../errors';
-import { WireFloat, WireObject, WireTuple, type WireValue } from './values';
+import { itemsOf, WireFloat, WireObject, WireTuple, type WireValue } from './values';
 
 /** What a peer's message may hold. */
 export interface DecodeLimits {
@@ -166,7 +166,7 @@ class PickleReader {
         // NEWOBJ
         const [made, args] = this.popMany(2);
         if (!(made instanceof WireObject)) return this.fail('it calls what is no class');
-        return this.push(new WireObject(made.module, made.name, args ?? null));
+        return this.push(asDict(made, args) ?? new WireObject(made.module, made.name, args ?? null));
       }
       case 0x62: {
         // BUILD
@@ -284,4 +284,16 @@ function readLong(bytes: Buffer): number | bigint {
   return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER)
     ? Number(value)
     : value;
+}
+
+/** What subclasses of dict reduce to: `dict(((key, value), …))`. */
+function asDict({ module, name }: WireObject, args: WireValue | undefined): WireValue | undefined {
+  if (name !== 'dict' || !/^(builtins|__builtin__)$/.test(module)) return undefined;
+  const pairs = itemsOf(itemsOf(args)?.[0] ?? []);
+  const out = new Map<WireValue, WireValue>();
+  for (const pair of pairs ?? []) {
+    const [key, value] = itemsOf(pair) ?? [];
+    if (key !== undefined) out.set(key, value ?? null);
+  }
+  return out;
 }

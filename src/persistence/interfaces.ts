@@ -14,8 +14,8 @@
  * | a store was resolved by conflict resolution | `cache.resolved(oid)` before `afterCommit` |
  * | `tpcFinish` returned a tid | `cache.afterCommit(tid)` |
  * | savepoint | `serializeChanged()` into the overlay, then `cache.savepoint()`; `jar.load` reads the overlay first |
- * | rollback to a savepoint | drop the overlay's later records, then `cache.rollbackTo(savepoint)` |
- * | abort, or a commit that failed | `cache.abort()` |
+ * | rollback to a savepoint | `cache.rollbackTo(savepoint)`, then drop the overlay's later records: new objects that were evicted are loaded once more, to be set free with their fields |
+ * | abort, or a commit that failed | `cache.abort()`, then drop the overlay |
  * | a new snapshot begins | `cache.invalidate(oids)` or `cache.invalidateAll()`, when the jar already answers from the new snapshot |
  * | transaction boundary (after commit or abort, and at open and close) | `cache.boundary()`: eviction of any clean object, refresh of invalidated live ones in one batch |
  */
@@ -67,8 +67,8 @@ export interface Jar {
    * @throws InvalidObjectReference when there is none of that name
    */
   sibling(databaseName: string): Jar;
-  /** What `_p_jar` shows: the connection. */
-  readonly owner: object;
+  /** What `_p_jar` shows: the connection. Default: the jar itself. */
+  readonly owner?: object;
   /** This jar's cache (a sibling's is reached through {@link sibling}). */
   readonly cache: ObjectCache;
   /** Something a programmer should know, said once a process and `key` (a container with very many references, …). */

@@ -124,7 +124,8 @@ const properties: Record<string, { get(this: object): unknown; set?(this: object
   },
   _p_jar: {
     get() {
-      return recordOf(this)?.cache?.jar.owner;
+      const jar = recordOf(this)?.cache?.jar;
+      return jar?.owner ?? jar;
     },
   },
   _p_serial: {

@@ -3,6 +3,20 @@
  */
 import { inspect } from 'node:util';
 
+/** What a {@link BuiltinReader} returns for arguments that it can't make a value of. */
+export const NONE: unique symbol = Symbol('none');
+
+/**
+ * Makes a built-in value out of `cls(*args)` or `cls.__new__(cls, *args)`, or {@link NONE}. `charge` takes the memory it is
+ * going to need, in bytes, off what the pickle may use.
+ * @internal
+ */
+export type BuiltinReader = (
+  args: readonly unknown[],
+  by: 'newobj' | 'call',
+  charge: (bytes: number) => void,
+) => unknown;
+
 /** How many names are kept canonical in a process; a hostile pickle can't make this grow without bound. */
 const CANONICAL_LIMIT = 50_000;
 const canonical = new Map<string, Global>();
@@ -19,6 +33,13 @@ export class Global {
    * @internal
    */
   slot: object | undefined = undefined;
+  /**
+   * How instances of it are read, if it is one of the built-in values.
+   * @internal
+   */
+  builtin: BuiltinReader | undefined = undefined;
+
+  #line: Uint8Array | undefined = undefined;
 
   private constructor(module: string, name: string) {
     this.module = module;
@@ -34,6 +55,14 @@ export class Global {
       if (canonical.size < CANONICAL_LIMIT) canonical.set(key, global);
     }
     return global;
+  }
+
+  /**
+   * The two lines that follow GLOBAL in a pickle.
+   * @internal
+   */
+  get line(): Uint8Array {
+    return (this.#line ??= Buffer.from(`${this.module}\n${this.name}\n`));
   }
 
   /** Whether both name the same thing. */

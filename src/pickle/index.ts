@@ -12,3 +12,12 @@ export type {
   WriterOptions,
 } from './interfaces';
 export { dumps, loads } from './loads';
+export { ByteArray, FrozenSet, PyDict } from './containers';
+export { PyDate, PyDateTime, PyTime, PyTimeDelta, PyTimezone, type DateTimeFields } from './datetime';
+export { MAX_DEPTH } from './depth';
+export { Complex, Decimal, Fraction, PyFloat } from './numbers';
+export { PickleReader, type InternalReaderOptions } from './reader';
+export { define } from './shapes';
+export { UUID } from './uuid';
+export { WriteAs } from './write-as';
+export { PickleWriter, type InternalWriterOptions } from './writer';

@@ -1,11 +1,17 @@
+import { PickleReader } from './reader';
+import { PickleWriter } from './writer';
 import type { ReaderOptions, WriterOptions } from './interfaces';
 
-/** The value of a pickle. Bytes after it are ignored. Executes nothing. */
-export function loads(_bytes: Uint8Array, _options: ReaderOptions = {}): unknown {
-  throw new Error('not yet');
+/** The value of a pickle. Bytes after it are ignored. Executes nothing. Throws {@link PickleError}. */
+export function loads(bytes: Uint8Array, options: ReaderOptions = {}): unknown {
+  const reader = new PickleReader({ ...options, fixNames: true });
+  reader.open(bytes);
+  return reader.read();
 }
 
-/** A value as a pickle. */
-export function dumps(_value: unknown, _options: WriterOptions = {}): Buffer {
-  throw new Error('not yet');
+/** A value as a pickle. Equal values give equal bytes. Throws {@link PicklingError}. */
+export function dumps(value: unknown, options: WriterOptions = {}): Buffer {
+  const writer = new PickleWriter(options);
+  writer.write(value);
+  return writer.copy();
 }

@@ -10,7 +10,7 @@
  * Source: `ZODB/src/ZODB/serialize.py`.
  */
 import { inspect } from 'node:util';
-import { Global } from '../pickle/index';
+import { Global, PickleError } from '../pickle/index';
 
 /** How the metadata was written, so that it is written the same way again. */
 export type ClassForm = 'class' | 'class-args' | 'names-args';
@@ -53,6 +53,32 @@ export class ClassMeta {
     form: ClassForm = 'class-args',
   ): ClassMeta {
     return new ClassMeta(Global.of(module, name), form, newargs);
+  }
+
+  /** Makes it from the value of a record's first pickle. Throws {@link PickleError} for what is no class metadata. */
+  static fromPickle(value: unknown): ClassMeta {
+    if (value instanceof Global) return ClassMeta.ofGlobal(value);
+    if (Array.isArray(value) && value.length === 2) {
+      const [cls, args] = value as readonly unknown[];
+      const newargs = Array.isArray(args) ? (args as readonly unknown[]) : args === null ? null : undefined;
+      if (newargs !== undefined) {
+        if (cls instanceof Global) return new ClassMeta(cls, 'class-args', newargs);
+        if (Array.isArray(cls)) {
+          const [module, name] = cls as readonly unknown[];
+          if (typeof module === 'string' && typeof name === 'string') {
+            return new ClassMeta(Global.of(module, name), 'names-args', newargs);
+          }
+        }
+      }
+    }
+    throw new PickleError('The record does not begin with the class of an object', 0, undefined);
+  }
+
+  /** What the record's first pickle holds, for the forms with arguments. */
+  get pickled(): unknown {
+    if (this.form === 'class') return this.global;
+    const cls = this.form === 'class-args' ? this.global : Object.freeze([this.module, this.name]);
+    return Object.freeze([cls, this.newargs === null ? null : Object.freeze([...(this.newargs ?? [])])]);
   }
 
   /** The class without its arguments: the canonical object. */

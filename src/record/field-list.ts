@@ -4,30 +4,16 @@
  *
  * Lists live in a trie of bounded size; a database of endless different names gets fresh lists beyond the bound.
  */
+import { WriteAs } from '../pickle/index';
 
 /** How a field is written. Reading yields `auto` and `float` only. */
-export const FieldKind = {
-  /** By the value: a number is an int when it is a safe integer, else a float. */
-  auto: 0,
-  /** A number is a float, integral or not. */
-  float: 1,
-  /** A bigint is a plain int of Python, whatever its size (by itself it reads back as a bigint only beyond 2^53). */
-  int: 2,
-  /** An array is a tuple. */
-  tuple: 3,
-  /** An array is a list, frozen or not. */
-  list: 4,
-  /** A Map is a plain dict. */
-  dict: 5,
-  /** Bytes are a bytearray. */
-  bytearray: 6,
-  /** A Set is a frozenset. */
-  frozenset: 7,
-} as const;
-export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
+export const FieldKind = WriteAs;
+export type FieldKind = WriteAs;
 
 /** How many lists are kept canonical in a process. */
 const CANONICAL_LIMIT = 20_000;
+/** Longer lists are not kept: they are collections in disguise. */
+const LENGTH_LIMIT = 500;
 let canonicalCount = 0;
 
 /** Names and kinds of the fields of a state, in the order of the record. Immutable. */
@@ -39,29 +25,22 @@ export class FieldList {
   readonly length: number;
   /** False beyond the bound of the trie: then the same names may come in another object. */
   readonly canonical: boolean;
-  /**
-   * The list with one more field that was met last after this one, and the others.
-   * @internal
-   */
-  lastNext: FieldList | undefined = undefined;
-  /** @internal */
-  nexts: Map<string, FieldList> | undefined = undefined;
-  /** The last name of `names`, and its kind: what the trie compares. */
-  readonly lastName: string;
-  readonly lastKind: FieldKind;
-  /**
-   * Room for the writer: the names as they stand in a pickle.
-   * @internal
-   */
-  encoded: Uint8Array | undefined = undefined;
+  /** The list with one more field that was met last after this one, and all of them. */
+  #lastNext: FieldList | undefined = undefined;
+  #nexts: Map<string, FieldList> | undefined = undefined;
+  readonly #lastName: string;
+  readonly #lastKind: FieldKind;
+  /** Whether a name comes twice: a damaged or hostile record. */
+  readonly #hasDuplicates: boolean;
 
   private constructor(names: readonly string[], kinds: readonly FieldKind[], canonical: boolean) {
     this.names = names;
     this.kinds = kinds;
     this.length = names.length;
     this.canonical = canonical;
-    this.lastName = names.length > 0 ? names[names.length - 1]! : '';
-    this.lastKind = kinds.length > 0 ? kinds[kinds.length - 1]! : FieldKind.auto;
+    this.#lastName = names.length > 0 ? names[names.length - 1]! : '';
+    this.#lastKind = kinds.length > 0 ? kinds[kinds.length - 1]! : FieldKind.auto;
+    this.#hasDuplicates = new Set(names).size < names.length;
   }
 
   /** The list of no fields: where every other one starts. */
@@ -69,30 +48,58 @@ export class FieldList {
 
   /** The list of these names. `kinds` may be left out, or be shorter: then the rest is `auto`. */
   static of(names: readonly string[], kinds: readonly FieldKind[] = []): FieldList {
-    let list = FieldList.empty;
-    for (let i = 0; i < names.length; i++) list = list.with(names[i]!, kinds[i] ?? FieldKind.auto);
-    return list;
+    return FieldList.ofFirst(names.length, names, kinds);
+  }
+
+  /**
+   * The list of the first `count` names.
+   * @internal
+   */
+  static ofFirst(count: number, names: readonly string[], kinds: readonly FieldKind[]): FieldList {
+    let list: FieldList | undefined = count > LENGTH_LIMIT ? undefined : FieldList.empty;
+    for (let i = 0; i < count && list !== undefined; i++) {
+      const kind = kinds[i] ?? FieldKind.auto;
+      const last: FieldList | undefined = list.#lastNext;
+      list =
+        last !== undefined && last.#lastKind === kind && last.#lastName === names[i]
+          ? last
+          : list.#next(names[i]!, kind);
+    }
+    if (list !== undefined) return list;
+    const all = names.slice(0, count);
+    return new FieldList(
+      all,
+      all.map((_, i) => kinds[i] ?? FieldKind.auto),
+      false,
+    );
   }
 
   /** This list and one more field. */
   with(name: string, kind: FieldKind): FieldList {
-    const last = this.lastNext;
-    if (last !== undefined && last.lastName === name && last.lastKind === kind) return last;
-    return this.#withOther(name, kind);
+    return this.#next(name, kind) ?? new FieldList([...this.names, name], [...this.kinds, kind], false);
   }
 
-  #withOther(name: string, kind: FieldKind): FieldList {
-    const key = kind + name;
-    let next = this.nexts?.get(key);
+  /** The canonical list with one more field; `undefined` beyond the bound. */
+  #next(name: string, kind: FieldKind): FieldList | undefined {
+    const key = `${kind}${name}`;
+    let next = this.#nexts?.get(key);
     if (next === undefined) {
-      const canonical = this.canonical && canonicalCount < CANONICAL_LIMIT && this.length < 1000;
-      next = new FieldList([...this.names, name], [...this.kinds, kind], canonical);
-      if (!canonical) return next;
+      if (!this.canonical || canonicalCount >= CANONICAL_LIMIT || this.length >= LENGTH_LIMIT)
+        return undefined;
+      next = new FieldList([...this.names, name], [...this.kinds, kind], true);
       canonicalCount++;
-      (this.nexts ??= new Map()).set(key, next);
+      (this.#nexts ??= new Map()).set(key, next);
     }
-    this.lastNext = next;
+    this.#lastNext = next;
     return next;
+  }
+
+  /**
+   * Whether a name comes twice: only a damaged or hostile record has that.
+   * @internal
+   */
+  get hasDuplicates(): boolean {
+    return this.#hasDuplicates;
   }
 
   /** The index of a name, or -1. */

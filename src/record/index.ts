@@ -14,4 +14,4 @@ export type {
 export { RecordReader } from './reader';
 export { RecordWriter } from './writer';
 export { className, readClass, references, rewriteReferences, scanReferences } from './scanner';
-export { readStructure, type RecordStructure } from './structure';
+export { readStructure, StoredReference, structureHooks, type RecordStructure } from './structure';

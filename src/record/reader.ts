@@ -1,19 +1,84 @@
-import type { ClassMeta } from './class-meta';
+import { PickleReader } from '../pickle/index';
+import { ClassMeta } from './class-meta';
+import { FieldKind, FieldList } from './field-list';
 import type { RecordContent, RecordReaderHooks } from './interfaces';
+import { persistentIdLoader, shortReferenceLoader } from './persistent-id';
 
-/** Takes records apart. One per connection: it keeps what makes the next record faster. */
+/**
+ * Takes records apart. Make one per connection: it keeps what makes the next record faster. Throws `PickleError` for
+ * bytes that are no record.
+ */
 export class RecordReader {
-  constructor(_hooks: RecordReaderHooks) {
-    throw new Error('not yet');
+  readonly #reader: PickleReader;
+  readonly #kinds: FieldKind[] = [];
+
+  constructor(hooks: RecordReaderHooks) {
+    this.#reader = new PickleReader({
+      unknown: 'broken',
+      resolve: hooks.resolve && ((global) => hooks.resolve!(global)),
+      persistentLoad: persistentIdLoader(hooks),
+      persistentLoad8: shortReferenceLoader(hooks),
+    });
   }
 
-  /** Class and state. */
-  read(_record: Uint8Array): RecordContent {
-    throw new Error('not yet');
+  /** Class and state of the record that lies in `bytes` from `start` up to `end`. */
+  read(bytes: Uint8Array, start = 0, end = bytes.length): RecordContent {
+    const reader = this.#reader;
+    try {
+      reader.open(bytes, start, end);
+      const cls = ClassMeta.fromPickle(reader.read());
+      const state = reader.readColumns();
+      return reader.columnCount >= 0 ? this.#fields(cls) : content(cls, state);
+    } finally {
+      reader.close();
+    }
   }
 
   /** The class alone, without decoding the state. */
-  readClass(_record: Uint8Array): ClassMeta {
-    throw new Error('not yet');
+  readClass(bytes: Uint8Array, start = 0, end = bytes.length): ClassMeta {
+    const reader = this.#reader;
+    try {
+      reader.open(bytes, start, end);
+      return ClassMeta.fromPickle(reader.read());
+    } finally {
+      reader.close();
+    }
   }
+
+  #fields(cls: ClassMeta): RecordContent {
+    const reader = this.#reader;
+    const count = reader.columnCount;
+    const kinds = this.#kinds;
+    const floats = reader.columnFloats;
+    for (let i = 0; i < count; i++) kinds[i] = floats[i] ? FieldKind.float : FieldKind.auto;
+    const fields = FieldList.ofFirst(count, reader.columnNames, kinds);
+    const values = reader.columnValues.slice(0, count);
+    return fields.hasDuplicates
+      ? withoutDuplicates(cls, fields, values)
+      : { cls, fields, values, state: undefined };
+  }
+}
+
+/** A state that is no dict of string keys, or one that a cycle leads back to. */
+function content(cls: ClassMeta, state: unknown): RecordContent {
+  if (typeof state !== 'object' || state === null || Object.getPrototypeOf(state) !== Object.prototype) {
+    return { cls, fields: undefined, values: [], state };
+  }
+  return { cls, fields: FieldList.of(Object.keys(state)), values: Object.values(state), state: undefined };
+}
+
+/** As in a dict, the first place and the last value count. */
+function withoutDuplicates(cls: ClassMeta, fields: FieldList, values: readonly unknown[]): RecordContent {
+  const places = new Map<string, number>();
+  fields.names.forEach((name, i) => places.set(name, i));
+  const kept = [...places.values()];
+  return {
+    cls,
+    fields: FieldList.of(
+      [...places.keys()],
+      kept.map((i) => fields.kinds[i]!),
+    ),
+    values: kept.map((i) => values[i]),
+    state: undefined,
+  };
 }

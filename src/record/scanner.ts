@@ -1,31 +1,90 @@
-import type { Oid } from '../ids';
+/**
+ * What stands in a record besides its values: references and the class, found without decoding the state.
+ */
+import { type Oid, oidFromBytes, oidToBytes } from '../ids';
+import { loads } from '../pickle/index';
 import type { ClassMeta } from './class-meta';
 import type { ScannedReference } from './interfaces';
+import { oidOf } from './persistent-id';
+import { RecordReader } from './reader';
+import { Scan } from './scan';
+import { structureHooks } from './structure';
+
+const scan = new Scan();
+const reader = new RecordReader(structureHooks);
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** The oid that an opcode with a text stands for; very old records have texts for oids. */
+function textOid(record: Buffer, start: number, end: number): Oid | undefined {
+  return oidOf(
+    loads(Buffer.concat([record.subarray(start, end), Buffer.from('.')]), { encoding: 'latin-1' }),
+  );
+}
 
 /**
- * The oids that a record refers to strongly within its database (forms oid and (oid, class)), each occurrence once, in
- * order, without decoding the state. Appends to `into` when it is given.
+ * The oids that a record refers to strongly within its own database, each occurrence, in order, without decoding the
+ * state; appended to `into` when it is given. Weak references and those into other databases don't count, as for
+ * ZODB's `referencesf`. Throws `PickleError`.
  */
-export function references(_record: Uint8Array, _into: Oid[] = []): Oid[] {
-  throw new Error('not yet');
+export function references(record: Uint8Array, into: Oid[] = []): Oid[] {
+  const buf = asBuffer(record);
+  // Without the opcodes BINPERSID and PERSID there is no reference: one native search each.
+  if (!buf.includes(0x51) && !buf.includes(0x50)) return into;
+  const found = scan.references(buf);
+  for (let i = 0; i < found.count; i++) {
+    const end = found.ends[i]!;
+    if (end === 0) {
+      into.push(oidFromBytes(buf, found.starts[i]));
+    } else {
+      const oid = textOid(buf, found.starts[i]!, end);
+      if (oid !== undefined) into.push(oid);
+    }
+  }
+  return into;
 }
 
-/** Every reference of every kind, in order. */
-export function scanReferences(_record: Uint8Array): ScannedReference[] {
-  throw new Error('not yet');
+/** Every reference of every kind, each occurrence, in order. Decodes the record. Throws `PickleError`. */
+export function scanReferences(record: Uint8Array): ScannedReference[] {
+  const found: ScannedReference[] = [];
+  const note = (kind: ScannedReference['kind'], oid: Oid, database: string | undefined): null => {
+    found.push({ kind, oid, database });
+    return null;
+  };
+  new RecordReader({
+    strongReference: (oid) => note('strong', oid, undefined),
+    weakReference: (oid, database) => note('weak', oid, database),
+    foreignReference: (database, oid) => note('foreign', oid, database),
+  }).read(record);
+  return found;
 }
 
-/** The class of a record, without decoding the state. */
-export function readClass(_record: Uint8Array): ClassMeta {
-  throw new Error('not yet');
+/** The class of a record, without decoding the state. Throws `PickleError`. */
+export function readClass(record: Uint8Array): ClassMeta {
+  return reader.readClass(record);
 }
 
-/** `module.name` of a record's class. */
-export function className(_record: Uint8Array): string {
-  throw new Error('not yet');
+/** `module.name` of a record's class. Throws `PickleError`. */
+export function className(record: Uint8Array): string {
+  return reader.readClass(record).toString();
 }
 
-/** The record with every strong reference's oid replaced by `map(oid)`: for import and copy. */
-export function rewriteReferences(_record: Uint8Array, _map: (oid: Oid) => Oid): Buffer {
-  throw new Error('not yet');
+/**
+ * The record with the oid of every strong reference replaced by `map(oid)`, everything else byte for byte: for import and
+ * copies. An oid that the state also holds as a plain value, in the same bytes object, is replaced there too.
+ */
+export function rewriteReferences(record: Uint8Array, map: (oid: Oid) => Oid): Buffer {
+  const copy = Buffer.from(record);
+  const found = scan.references(copy);
+  const done = new Set<number>();
+  for (let i = found.count - 1; i >= 0; i--) {
+    const start = found.starts[i]!;
+    const end = found.ends[i]!;
+    if (end > 0 || done.has(start)) continue;
+    done.add(start);
+    oidToBytes(map(oidFromBytes(copy, start)), copy, start);
+  }
+  return copy;
 }

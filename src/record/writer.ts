@@ -1,26 +1,133 @@
-import type { Oid } from '../ids';
+import { type Oid, oidToBytes } from '../ids';
+import { PickleWriter } from '../pickle/index';
 import type { ClassMeta } from './class-meta';
 import type { FieldList } from './field-list';
-import type { RecordWriterHooks } from './interfaces';
+import type { Reference, RecordWriterHooks } from './interfaces';
 
-/** Puts records together. One per connection: it reuses its buffer. */
+/** One oid's bytes, on their way into a record. */
+const oidBytes = Buffer.alloc(8);
+
+/**
+ * Puts records together. Make one per connection: it reuses its buffer. What can't be saved is a `PicklingError`
+ * with the path inside the object; then nothing was written.
+ */
 export class RecordWriter {
-  constructor(_hooks: RecordWriterHooks) {
-    throw new Error('not yet');
+  readonly #writer: PickleWriter;
+  readonly #hooks: RecordWriterHooks;
+  #references: Oid[] = [];
+  /** Numbers of the oids in the memo. Strong references also stand in `#references`. */
+  #oids: Map<Oid, number> | undefined = undefined;
+  #strong: Set<Oid> | undefined = undefined;
+
+  constructor(hooks: RecordWriterHooks) {
+    this.#hooks = hooks;
+    this.#writer = new PickleWriter({
+      reduce: hooks.reduce && ((object) => hooks.reduce!(object)),
+      writeObject: (object) => this.#writeReference(object),
+    });
   }
 
-  /** Oids of the strong references in the record written last, in order, each once. A new array a record. */
+  /** Oids of the strong references in the record written last, in order, each once. A new array for each record. */
   get references(): readonly Oid[] {
-    throw new Error('not yet');
+    return this.#references;
   }
 
   /** A record of a state that is a dict of fields. The result is the caller's. */
-  writeFields(_cls: ClassMeta, _fields: FieldList, _values: readonly unknown[]): Buffer {
-    throw new Error('not yet');
+  writeFields(cls: ClassMeta, fields: FieldList, values: readonly unknown[]): Buffer {
+    this.#begin(cls);
+    this.#writer.writeColumns(fields.names, values, fields.kinds);
+    return this.#writer.copy();
   }
 
   /** A record of any state: `null`, an array, a plain object, … */
-  write(_cls: ClassMeta, _state: unknown): Buffer {
-    throw new Error('not yet');
+  write(cls: ClassMeta, state: unknown): Buffer {
+    this.#begin(cls);
+    this.#writer.write(state);
+    return this.#writer.copy();
+  }
+
+  #begin(cls: ClassMeta): void {
+    this.#references = [];
+    this.#oids = undefined;
+    this.#strong = undefined;
+    const writer = this.#writer;
+    writer.reset();
+    if (cls.form === 'class') {
+      writer.out.byte2(0x80, 3);
+      writer.global(cls.global);
+      writer.out.byte(0x2e);
+    } else {
+      writer.write(cls.pickled);
+    }
+  }
+
+  /** The persistent id of a reference, with BINPERSID. */
+  #writeReference(object: object): boolean {
+    const reference = this.#hooks.reference(object);
+    if (reference === undefined) return false;
+    const { out } = this.#writer;
+    if (reference.kind === 'strong') {
+      this.#noteStrong(reference.oid);
+      this.#oid(reference.oid);
+      if (this.#namesClass(reference.cls)) {
+        this.#writer.global(reference.cls.global);
+        out.byte(0x86);
+        this.#writer.put();
+      }
+    } else {
+      this.#writeOther(reference);
+    }
+    out.byte(0x51);
+    return true;
+  }
+
+  /** Objects whose class has `__getnewargs__` are referred to without their class: it is in their own record. */
+  #namesClass(cls: ClassMeta | undefined): cls is ClassMeta {
+    return cls !== undefined && !Array.isArray(cls.newargs);
+  }
+
+  #noteStrong(oid: Oid): void {
+    const strong = (this.#strong ??= new Set());
+    if (strong.has(oid)) return;
+    strong.add(oid);
+    this.#references.push(oid);
+  }
+
+  #oid(oid: Oid): void {
+    const { out, memo } = this.#writer;
+    const oids = (this.#oids ??= new Map());
+    const index = oids.get(oid);
+    if (index !== undefined) {
+      out.indexed(0x68, 0x6a, index);
+      return;
+    }
+    oids.set(oid, memo.count);
+    oidToBytes(oid, oidBytes, 0);
+    out.binBytes(oidBytes);
+    this.#writer.put();
+  }
+
+  /** A list of a letter and a tuple; see the table in `persistent-id.ts`. */
+  #writeOther(reference: Exclude<Reference, { kind: 'strong' }>): void {
+    const writer = this.#writer;
+    const { out } = writer;
+    out.byte(0x5d);
+    writer.put();
+    out.byte(0x28);
+    if (reference.kind === 'weak') {
+      writer.text('w');
+      this.#oid(reference.oid);
+      if (reference.database !== undefined) writer.text(reference.database);
+      out.byte(reference.database === undefined ? 0x85 : 0x86);
+    } else {
+      const named = this.#namesClass(reference.cls);
+      writer.text(named ? 'm' : 'n');
+      writer.text(reference.database);
+      this.#oid(reference.oid);
+      if (named) writer.global(reference.cls!.global);
+      out.byte(named ? 0x87 : 0x86);
+    }
+    writer.put();
+    out.byte(0x65);
   }
 }

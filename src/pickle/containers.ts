@@ -1,0 +1,44 @@
+/** Containers of Python that JavaScript lacks, as subclasses of the nearest it has. */
+
+/** A dict with keys other than strings. Written as a dict. */
+export class PyDict<K = unknown, V = unknown> extends Map<K, V> {
+  toJSON(): unknown {
+    return { $dict: [...this] };
+  }
+}
+
+/** A frozenset: a `Set` that refuses changes. */
+export class FrozenSet<T = unknown> extends Set<T> {
+  #sealed = false;
+
+  constructor(items?: Iterable<T>) {
+    super();
+    if (items !== undefined) for (const item of items) super.add(item);
+    this.#sealed = true;
+  }
+
+  override add(value: T): this {
+    // The base constructor calls add() before the field exists.
+    if (#sealed in this && this.#sealed) throw new TypeError('A FrozenSet cannot be changed.');
+    return super.add(value);
+  }
+
+  override delete(_value: T): boolean {
+    throw new TypeError('A FrozenSet cannot be changed.');
+  }
+
+  override clear(): void {
+    throw new TypeError('A FrozenSet cannot be changed.');
+  }
+
+  toJSON(): unknown {
+    return [...this];
+  }
+}
+
+/** A bytearray: bytes that Python may change in place. */
+export class ByteArray extends Uint8Array {
+  toJSON(): unknown {
+    return { $bytearray: Buffer.from(this.buffer, this.byteOffset, this.length).toString('hex') };
+  }
+}

@@ -1,0 +1,110 @@
+/** The memo of a pickle: values by number, nearly always numbered in order. */
+
+/** Stands for `undefined` in the memo, where that means "empty". */
+const UNDEFINED: unique symbol = Symbol('undefined');
+
+/** A gap larger than this goes to a map. */
+const MAX_GAP = 1024;
+
+export class Memo {
+  /** Values; `undefined` where there is none, or where it is to be made when asked for. */
+  readonly entries: unknown[] = [];
+  /** One more than the highest number in `entries`. */
+  size = 0;
+  #gaps = 0;
+  #far: Map<number, unknown> | undefined = undefined;
+  #lazyUsed = false;
+  /** One more than the offset of the 8 bytes that a number stands for; 0 for none. */
+  readonly #lazyStarts: number[] = [];
+  readonly #lazyClasses: unknown[] = [];
+
+  /** How many values there are: the number that MEMOIZE gives the next one. */
+  get count(): number {
+    return this.size - this.#gaps + (this.#far?.size ?? 0);
+  }
+
+  put(index: number, value: unknown): void {
+    if (index === this.size) {
+      this.entries[index] = value === undefined ? UNDEFINED : value;
+      this.size++;
+    } else {
+      this.#putOutOfOrder(index, value === undefined ? UNDEFINED : value);
+    }
+  }
+
+  /** Keeps a number for a value that is not made yet: a dict on the stack. */
+  reserve(index: number): void {
+    if (index === this.size) this.size++;
+    else this.#putOutOfOrder(index, null);
+    if (index < this.size) {
+      this.entries[index] = undefined;
+      if (this.#lazyUsed) this.#lazyStarts[index] = 0;
+    }
+  }
+
+  /**
+   * Keeps a number for the 8 bytes at `start` of the input, or for the pair of them and `cls`: parts of a reference,
+   * which hardly anything asks for again.
+   */
+  reserve8(index: number, start: number, cls?: unknown): void {
+    this.reserve(index);
+    if (index >= this.size) return;
+    this.#lazyUsed = true;
+    this.#lazyStarts[index] = start + 1;
+    this.#lazyClasses[index] = cls;
+  }
+
+  #putOutOfOrder(index: number, value: unknown): void {
+    if (index < this.size) {
+      this.entries[index] = value;
+    } else if (index - this.size <= MAX_GAP) {
+      this.#gaps += index - this.size;
+      while (this.size < index) this.entries[this.size++] = undefined;
+      this.entries[this.size++] = value;
+    } else {
+      (this.#far ??= new Map()).set(index, value);
+    }
+  }
+
+  /** A value; `undefined` also when there is none: ask {@link find} then. */
+  get(index: number): unknown {
+    return index < this.size ? this.entries[index] : undefined;
+  }
+
+  /** A value that {@link get} gave as it lies in `entries`. */
+  static unwrap(value: unknown): unknown {
+    return value === UNDEFINED ? undefined : value;
+  }
+
+  /** Whether a value is the stand-in of `undefined`. */
+  static isWrapped(value: unknown): boolean {
+    return value === UNDEFINED;
+  }
+
+  /** What {@link get} did not find: made lazily from `input`, or far out; `undefined` when there is none. Still wrapped. */
+  find(index: number, input: Buffer): unknown {
+    const start = this.#lazyUsed && index < this.size ? (this.#lazyStarts[index] ?? 0) : 0;
+    if (start === 0) return this.#far?.get(index);
+    const bytes = Buffer.from(input.subarray(start - 1, start + 7));
+    const cls = this.#lazyClasses[index];
+    const value = cls === undefined ? bytes : Object.freeze([bytes, cls]);
+    this.#lazyStarts[index] = 0;
+    this.entries[index] = value;
+    return value;
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    const entries = this.entries;
+    if (entries.length > 4096) entries.length = 0;
+    else for (let i = entries.length - 1; i >= 0; i--) entries[i] = undefined;
+    this.size = 0;
+    this.#gaps = 0;
+    this.#far = undefined;
+    if (this.#lazyUsed) {
+      this.#lazyStarts.length = 0;
+      this.#lazyClasses.length = 0;
+      this.#lazyUsed = false;
+    }
+  }
+}

@@ -1,0 +1,223 @@
+/** A growing buffer, and the opcodes that stand alone. */
+import { encodeLong } from './numbers';
+
+/** Buffer methods that Node has and its types leave out. */
+interface WritingBuffer extends Buffer {
+  utf8Write(text: string, offset: number): number;
+}
+
+const FIRST_SIZE = 4096;
+/** A buffer larger than this is given back after use. */
+const KEPT_SIZE = 0x10_0000;
+/** Strings up to this length are written byte by byte as long as they are ASCII: a native call costs more. */
+const SHORT_TEXT = 28;
+
+const floatView = new DataView(new ArrayBuffer(8));
+
+/** Lone surrogates have no UTF-8; Node writes U+FFFD for them. */
+const SURROGATE = /[\ud800-\udfff]/;
+
+export class Output {
+  #buf = Buffer.allocUnsafeSlow(FIRST_SIZE) as WritingBuffer;
+  #pos = 0;
+
+  get length(): number {
+    return this.#pos;
+  }
+
+  /** Starts anew. */
+  reset(): void {
+    this.#pos = 0;
+    if (this.#buf.length > KEPT_SIZE) this.#buf = Buffer.allocUnsafeSlow(FIRST_SIZE) as WritingBuffer;
+  }
+
+  /** A copy of what was written, the caller's. */
+  copy(): Buffer {
+    const size = this.#pos;
+    const result = size > 2048 ? Buffer.allocUnsafeSlow(size) : Buffer.allocUnsafe(size);
+    this.#buf.copy(result, 0, 0, size);
+    return result;
+  }
+
+  /** The bytes written since `start`; valid until the next write. */
+  view(start: number): Buffer {
+    return this.#buf.subarray(start, this.#pos);
+  }
+
+  #grow(size: number): void {
+    const needed = this.#pos + size;
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#buf.length * 2)) as WritingBuffer;
+    this.#buf.copy(larger, 0, 0, this.#pos);
+    this.#buf = larger;
+  }
+
+  byte(a: number): void {
+    if (this.#pos + 1 > this.#buf.length) this.#grow(1);
+    this.#buf[this.#pos++] = a;
+  }
+
+  byte2(a: number, b: number): void {
+    if (this.#pos + 2 > this.#buf.length) this.#grow(2);
+    this.#buf[this.#pos++] = a;
+    this.#buf[this.#pos++] = b;
+  }
+
+  /** An opcode and 4 bytes, little-endian. */
+  code32(code: number, value: number): void {
+    if (this.#pos + 5 > this.#buf.length) this.#grow(5);
+    const buf = this.#buf;
+    let p = this.#pos;
+    buf[p++] = code;
+    buf[p++] = value;
+    buf[p++] = value >>> 8;
+    buf[p++] = value >>> 16;
+    buf[p++] = value >>> 24;
+    this.#pos = p;
+  }
+
+  /** An opcode and a short index, or its long form. */
+  indexed(short: number, long: number, index: number): void {
+    if (index < 256) this.byte2(short, index);
+    else this.code32(long, index);
+  }
+
+  /** A number that is an integer of 32 bits. */
+  int32(value: number): void {
+    if (value >= 0 && value <= 0xff) {
+      this.byte2(0x4b, value);
+    } else if (value >= 0 && value <= 0xffff) {
+      if (this.#pos + 3 > this.#buf.length) this.#grow(3);
+      const buf = this.#buf;
+      let p = this.#pos;
+      buf[p++] = 0x4d;
+      buf[p++] = value;
+      buf[p++] = value >>> 8;
+      this.#pos = p;
+    } else {
+      this.code32(0x4a, value);
+    }
+  }
+
+  /** A safe integer that needs more than 32 bits: LONG1 with as few bytes as hold it. */
+  safeInteger(value: number): void {
+    if (value >= -0x8000_0000 && value <= 0x7fff_ffff) {
+      this.int32(value);
+      return;
+    }
+    if (this.#pos + 10 > this.#buf.length) this.#grow(10);
+    const buf = this.#buf;
+    const sizeAt = this.#pos + 1;
+    buf[this.#pos] = 0x8a;
+    let p = sizeAt + 1;
+    const sign = value < 0 ? 0xff : 0;
+    let rest = value;
+    for (;;) {
+      const low = rest - Math.floor(rest / 256) * 256;
+      rest = Math.floor(rest / 256);
+      buf[p++] = low;
+      if ((rest === 0 && low < 0x80 && sign === 0) || (rest === -1 && low >= 0x80 && sign === 0xff)) break;
+    }
+    buf[sizeAt] = p - sizeAt - 1;
+    this.#pos = p;
+  }
+
+  /** An integer of any size. */
+  long(value: bigint): void {
+    if (value >= -0x8000_0000n && value <= 0x7fff_ffffn) {
+      this.int32(Number(value));
+      return;
+    }
+    const bytes = encodeLong(value);
+    if (bytes.length < 256) this.byte2(0x8a, bytes.length);
+    else this.code32(0x8b, bytes.length);
+    this.bytes(bytes);
+  }
+
+  float(value: number): void {
+    if (this.#pos + 9 > this.#buf.length) this.#grow(9);
+    floatView.setFloat64(0, value);
+    const buf = this.#buf;
+    let p = this.#pos;
+    buf[p++] = 0x47;
+    for (let i = 0; i < 8; i++) buf[p++] = floatView.getUint8(i);
+    this.#pos = p;
+  }
+
+  bytes(bytes: Uint8Array): void {
+    const size = bytes.length;
+    if (this.#pos + size > this.#buf.length) this.#grow(size);
+    if (size < 24) {
+      const buf = this.#buf;
+      for (let i = 0, p = this.#pos; i < size; i++) buf[p++] = bytes[i]!;
+    } else {
+      this.#buf.set(bytes, this.#pos);
+    }
+    this.#pos += size;
+  }
+
+  /** `C` or `B` with its length and bytes. */
+  binBytes(bytes: Uint8Array): void {
+    if (bytes.length < 256) this.byte2(0x43, bytes.length);
+    else this.code32(0x42, bytes.length);
+    this.bytes(bytes);
+  }
+
+  /** BINUNICODE: `X`, the length in bytes, UTF-8; lone surrogates as three bytes each. */
+  text(text: string): void {
+    const length = text.length;
+    if (this.#pos + 5 + length * 3 > this.#buf.length) this.#grow(5 + length * 3);
+    const buf = this.#buf;
+    const start = this.#pos + 5;
+    let end = start;
+    if (length <= SHORT_TEXT) {
+      let i = 0;
+      for (; i < length; i++) {
+        const unit = text.charCodeAt(i);
+        if (unit >= 0x80) break;
+        buf[end++] = unit;
+      }
+      if (i < length) end = start + this.#utf8(text, start);
+    } else {
+      end = start + this.#utf8(text, start);
+    }
+    const size = end - start;
+    buf[start - 5] = 0x58;
+    buf[start - 4] = size;
+    buf[start - 3] = size >>> 8;
+    buf[start - 2] = size >>> 16;
+    buf[start - 1] = size >>> 24;
+    this.#pos = end;
+  }
+
+  #utf8(text: string, start: number): number {
+    const size = this.#buf.utf8Write(text, start);
+    // As many bytes as units: all ASCII.
+    if (size === text.length || !SURROGATE.test(text)) return size;
+    return this.#utf8WithSurrogates(text, start);
+  }
+
+  #utf8WithSurrogates(text: string, start: number): number {
+    const buf = this.#buf;
+    let p = start;
+    for (let i = 0; i < text.length; i++) {
+      const point = text.codePointAt(i)!;
+      if (point < 0x80) {
+        buf[p++] = point;
+      } else if (point < 0x800) {
+        buf[p++] = 0xc0 | (point >> 6);
+        buf[p++] = 0x80 | (point & 0x3f);
+      } else if (point < 0x1_0000) {
+        buf[p++] = 0xe0 | (point >> 12);
+        buf[p++] = 0x80 | ((point >> 6) & 0x3f);
+        buf[p++] = 0x80 | (point & 0x3f);
+      } else {
+        i++;
+        buf[p++] = 0xf0 | (point >> 18);
+        buf[p++] = 0x80 | ((point >> 12) & 0x3f);
+        buf[p++] = 0x80 | ((point >> 6) & 0x3f);
+        buf[p++] = 0x80 | (point & 0x3f);
+      }
+    }
+    return p - start;
+  }
+}

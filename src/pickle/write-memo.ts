@@ -1,0 +1,83 @@
+/** What a writer has written already, to be fetched from the memo when it comes again. */
+
+const SLOTS = 512;
+/** Longer strings are written again: comparing them costs more than it saves. */
+const MAX_TEXT = 64;
+/** Up to so many objects are looked up one by one; a map costs more for few. */
+const LINEAR = 8;
+
+export class WriteMemo {
+  /** The number that the next value gets. */
+  count = 0;
+  #objects: object[] = [];
+  #indexes: number[] = [];
+  #objectCount = 0;
+  #map: Map<object, number> | undefined = undefined;
+  readonly #texts: string[] = new Array<string>(SLOTS).fill('');
+  readonly #textIndexes = new Int32Array(SLOTS);
+  readonly #textEpochs = new Uint32Array(SLOTS);
+  #epoch = 1;
+
+  clear(): void {
+    this.count = 0;
+    if (this.#objectCount > 0) {
+      this.#objectCount = 0;
+      this.#objects = [];
+    }
+    this.#map = undefined;
+    this.#epoch = (this.#epoch + 1) >>> 0;
+    if (this.#epoch === 0) {
+      this.#textEpochs.fill(0);
+      this.#epoch = 1;
+    }
+  }
+
+  /** The number of an object written before, or -1. */
+  find(object: object): number {
+    if (this.#map !== undefined) return this.#map.get(object) ?? -1;
+    const objects = this.#objects;
+    for (let i = this.#objectCount - 1; i >= 0; i--) if (objects[i] === object) return this.#indexes[i]!;
+    return -1;
+  }
+
+  /** Gives an object a number of its own choosing. */
+  set(object: object, index: number): void {
+    if (this.#map !== undefined) {
+      this.#map.set(object, index);
+      return;
+    }
+    const n = this.#objectCount;
+    if (n === LINEAR) {
+      this.#map = new Map();
+      for (let i = 0; i < n; i++) this.#map.set(this.#objects[i]!, this.#indexes[i]!);
+      this.#map.set(object, index);
+      return;
+    }
+    this.#objects[n] = object;
+    this.#indexes[n] = index;
+    this.#objectCount = n + 1;
+  }
+
+  /**
+   * The number of an equal string written before, or -1; then it gets the next number, which the caller must use. Some
+   * are forgotten: a table without chains costs 5 ns where a map costs 50.
+   */
+  text(text: string): number {
+    const length = text.length;
+    if (length > MAX_TEXT || length === 0) {
+      this.count++;
+      return -1;
+    }
+    const slot =
+      (length * 61 +
+        text.charCodeAt(0) * 7 +
+        text.charCodeAt(length - 1) * 31 +
+        text.charCodeAt(length >> 1) * 131) &
+      (SLOTS - 1);
+    if (this.#textEpochs[slot] === this.#epoch && this.#texts[slot] === text) return this.#textIndexes[slot]!;
+    this.#texts[slot] = text;
+    this.#textEpochs[slot] = this.#epoch;
+    this.#textIndexes[slot] = this.count++;
+    return -1;
+  }
+}

@@ -2,7 +2,7 @@
  * What all collections can do: trees, buckets and sets.
  */
 import { inspect } from 'node:util';
-import { emptyContent, TreeNode } from './node';
+import { contentOf, emptyContent, TreeNode } from './node';
 import { insert, Inserted } from './insert';
 import { Mode } from './iterators';
 import { NO_KEY } from './key-kinds';
@@ -29,8 +29,7 @@ export abstract class Collection<K> extends TreeNode {
 
   /** Takes everything out. */
   clear(): void {
-    const content = this.content ?? this.load();
-    if (content.length === 0) return;
+    if (contentOf(this).length === 0) return;
     this.willChange();
     this.content = emptyContent(this);
   }
@@ -47,7 +46,7 @@ export abstract class Collection<K> extends TreeNode {
 
   /** Whether there are no entries; cheap. */
   get isEmpty(): boolean {
-    return (this.content ?? this.load()).length === 0;
+    return contentOf(this).length === 0;
   }
 
   /** The smallest key, or the smallest that is at least `atLeast`; `undefined` when there is none. */
@@ -64,8 +63,8 @@ export abstract class Collection<K> extends TreeNode {
   maxKey(atMost?: K): K | undefined {
     if (this.isEmpty) return undefined;
     if (atMost === undefined) {
-      const leaf = lastLeaf(this)!;
-      return this.keyKind.give(keyAt({ leaf, index: leaf.content!.length - 1 })) as K;
+      const content = contentOf(lastLeaf(this)!);
+      return this.keyKind.give(content.keys[content.length - 1]) as K;
     }
     const place = atOrBefore(this, this.keyKind.accept(atMost), false);
     return place && (this.keyKind.give(keyAt(place)) as K);

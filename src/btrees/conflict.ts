@@ -104,7 +104,9 @@ class Cursor {
 
   /** Adds the current item to `merged`, and advances. */
   moveTo(merged: unknown[]): void {
-    for (let i = 0; i < this.#step; i++) merged.push(this.#items[this.#at + i]);
+    const { value } = this.#type;
+    merged.push(this.#items[this.#at]);
+    if (value !== undefined) merged.push(value.save(value.load(this.value)));
     this.advance();
   }
 }

@@ -1,7 +1,31 @@
 /** `zodb/btrees`: ordered persistent collections, as Python's BTrees. */
+import './register';
 export * from './families';
-export { Family, BTree, Bucket, TreeSet, LeafSet } from './family';
-export { Mapping } from './mapping';
+export { BTree, Bucket, Family, LeafSet, TreeSet } from './family';
+export { Collection } from './collection';
+export { Mapping, type KeySource } from './mapping';
 export { KeySet } from './key-set';
-export { mergeLength } from './conflict';
-export * from './errors';
+export { check, findProblems, TreeProblemsError, type TreeProblem } from './check';
+export { Length } from './length';
+export { display, type DisplayOptions } from './display';
+export {
+  difference,
+  intersection,
+  multiunion,
+  union,
+  weightedIntersection,
+  weightedUnion,
+  type Operand,
+} from './operations';
+export type { Comparable } from './key-order';
+export type { RangeOptions } from './positions';
+export { View, type RangeQuery } from './view';
+export {
+  BTreesConflictError,
+  ChangedDuringIterationError,
+  conflictReasons,
+  DamagedTreeError,
+  InvalidKeyError,
+  InvalidValueError,
+  type ConflictPositions,
+} from './errors';

@@ -3,13 +3,13 @@
  * `BTrees/src/BTrees/BTreeTemplate.c`): a node splits in the middle once it holds more than its maximum, a root only
  * at twice that.
  */
+import { oidOf } from '../persistence/index';
 import type { Content } from './content';
 import { insertPlain } from './key-arrays';
-import { oidOf } from './managed';
-import { emptyNode, type NodeClass, type TreeNode } from './node';
+import { contentOf, emptyNode, type NodeClass, type TreeNode } from './node';
 
-/** What {@link insert} did. */
-export const Inserted = { nothing: 0, replaced: 1, added: 2 } as const;
+/** What {@link insert} did; `again` is for within only. */
+export const Inserted = { nothing: 0, replaced: 1, added: 2, again: 3 } as const;
 export type Inserted = (typeof Inserted)[keyof typeof Inserted];
 
 /**
@@ -17,10 +17,13 @@ export type Inserted = (typeof Inserted)[keyof typeof Inserted];
  * @param replace whether the value of a key that exists is replaced
  */
 export function insert(node: TreeNode, key: unknown, value: unknown, replace: boolean): Inserted {
-  const content = node.content ?? node.load();
-  return content.leaf
-    ? insertIntoLeaf(node, content, node, key, value, replace)
-    : insertIntoTree(node, content, key, value, replace);
+  for (;;) {
+    const content = contentOf(node);
+    const outcome = content.leaf
+      ? insertIntoLeaf(node, content, node, key, value, replace)
+      : insertIntoTree(node, content, key, value, replace);
+    if (outcome !== Inserted.again) return outcome;
+  }
 }
 
 /** The child of an inner node where a key belongs. */
@@ -29,7 +32,21 @@ export function childIndex(tree: TreeNode, content: Content, key: unknown): numb
   return found >= 0 ? found + 1 : ~found;
 }
 
-/** @param recorded the node whose record the leaf is in: itself, or the root of a tree of one leaf */
+/**
+ * Marks the node whose record holds the leaf as changed: the leaf itself, or the root of a tree of one leaf. False when that
+ * brought another content: a first change joins the transaction, which can bring a new snapshot. Then nothing was changed
+ * yet, and the operation starts again.
+ */
+export function leafWillChange(leaf: TreeNode, content: Content, recorded: TreeNode): boolean {
+  const current = recorded.willChange();
+  return leaf === recorded ? current === content : current.slots[0] === leaf;
+}
+
+/** The node whose record holds a leaf. */
+export function recordOfLeaf(tree: TreeNode, content: Content, leaf: TreeNode): TreeNode {
+  return content.length === 1 && oidOf(leaf) === undefined ? tree : leaf;
+}
+
 function insertIntoLeaf(
   leaf: TreeNode,
   content: Content,
@@ -44,11 +61,13 @@ function insertIntoLeaf(
   if (found >= 0) {
     if (!replace || valueKind === undefined) return Inserted.nothing;
     if (valueKind.unchanged(content.slots[found], value)) return Inserted.nothing;
-    recorded.willChange();
+    if (!leafWillChange(leaf, content, recorded)) return Inserted.again;
+    if (typeof value === 'object') recorded.taken(value);
     content.slots[found] = value;
     return Inserted.replaced;
   }
-  recorded.willChange();
+  if (!leafWillChange(leaf, content, recorded)) return Inserted.again;
+  if (typeof value === 'object') recorded.taken(value);
   content.keys = keyKind.arrays.insert(content.keys, length, ~found, key);
   if (valueKind !== undefined) insertPlain(content.slots, ~found, value);
   content.length = length + 1;
@@ -62,30 +81,28 @@ function insertIntoTree(
   value: unknown,
   replace: boolean,
 ): Inserted {
-  if (content.length === 0) return insertFirst(tree, content, key, value);
+  if (content.length === 0) return insertFirst(tree, key, value);
   const index = childIndex(tree, content, key);
   tree.mustStay();
   const child = tree.child(content, index);
-  const childContent = child.content!;
+  const childContent = contentOf(child);
+  const outcome = childContent.leaf
+    ? insertIntoLeaf(child, childContent, recordOfLeaf(tree, content, child), key, value, replace)
+    : insertIntoTree(child, childContent, key, value, replace);
+  if (outcome !== Inserted.added) return outcome;
   const { maxLeafSize, maxInternalSize } = tree.constructor as unknown as NodeClass;
-  let limit = maxInternalSize;
-  let outcome: Inserted;
-  if (childContent.leaf) {
-    limit = maxLeafSize;
-    const recorded = content.length === 1 && oidOf(child) === undefined ? tree : child;
-    outcome = insertIntoLeaf(child, childContent, recorded, key, value, replace);
-  } else {
-    outcome = insertIntoTree(child, childContent, key, value, replace);
-  }
-  if (outcome === Inserted.added && childContent.length > limit) splitChild(tree, content, index);
+  if (contentOf(child).length > (childContent.leaf ? maxLeafSize : maxInternalSize)) splitChild(tree, index);
   return outcome;
 }
 
-function insertFirst(tree: TreeNode, content: Content, key: unknown, value: unknown): Inserted {
+function insertFirst(tree: TreeNode, key: unknown, value: unknown): Inserted {
+  tree.mustStay();
+  const content = tree.willChange();
+  if (content.length > 0) return Inserted.again;
   const leaf = emptyNode((tree.constructor as unknown as NodeClass).bucketType as unknown as NodeClass);
   leaf.owner = tree;
-  tree.mustStay();
-  const outcome = insertIntoLeaf(leaf, leaf.content!, tree, key, value, false);
+  if (typeof value === 'object') tree.taken(value);
+  const outcome = insertIntoLeaf(leaf, leaf.content!, leaf, key, value, false);
   content.slots = [leaf];
   content.length = 1;
   content.link = leaf;
@@ -93,17 +110,15 @@ function insertFirst(tree: TreeNode, content: Content, key: unknown, value: unkn
 }
 
 /** Splits a child that is too large, and the node itself when it is a root that got too large by that. */
-function splitChild(tree: TreeNode, content: Content, index: number): void {
+function splitChild(tree: TreeNode, index: number): void {
+  const content = tree.willChange();
   const child = tree.child(content, index);
   const right = child.sibling();
   right.owner = tree;
-  const childContent = child.content!;
-  child.willChange();
-  tree.willChange();
+  const childContent = child.willChange();
   const separator = childContent.leaf
     ? splitLeaf(childContent, right)
     : splitInner(child, childContent, right);
-  if (childContent.leaf) childContent.link = right;
   content.keys = tree.keyKind.arrays.insert(content.keys, content.length - 1, index, separator);
   insertPlain(content.slots, index + 1, right);
   content.length += 1;
@@ -122,6 +137,7 @@ function splitLeaf(content: Content, right: TreeNode): unknown {
   target.length = length - cut;
   target.link = content.link;
   content.length = cut;
+  content.link = right;
   if (Array.isArray(content.keys)) content.keys.length = cut;
   return target.keys[0];
 }
@@ -135,7 +151,7 @@ function splitInner(node: TreeNode, content: Content, right: TreeNode): unknown 
   const target = right.content!;
   // Loading may fail: it comes before anything is moved.
   const firstChild = node.child(content, cut);
-  target.link = firstChild.isLeaf ? firstChild : (firstChild.linked(firstChild.content!) as TreeNode);
+  target.link = firstChild.isLeaf ? firstChild : firstChild.linked(contentOf(firstChild));
   target.keys = arrays.slice(content.keys, cut, length - 1);
   target.slots = content.slots.splice(cut);
   target.length = length - cut;
@@ -158,5 +174,5 @@ function splitRoot(tree: TreeNode, content: Content): void {
   content.keys = tree.keyKind.arrays.create(0);
   content.slots = [below];
   content.length = 1;
-  splitChild(tree, content, 0);
+  splitChild(tree, 0);
 }

@@ -4,7 +4,7 @@
  */
 import type { Content } from './content';
 import { ChangedDuringIterationError } from './errors';
-import type { TreeNode } from './node';
+import { contentOf, type TreeNode } from './node';
 import { atOrBefore, keyAt, type Span } from './positions';
 import { ReadAhead } from './read-ahead';
 
@@ -107,7 +107,7 @@ export class BackwardIterator<T> implements IterableIterator<T> {
     this.#ahead = new ReadAhead(root, -1);
     this.#leaf = span?.high.leaf;
     this.#index = span?.high.index ?? 0;
-    this.#length = span === undefined ? 0 : (span.high.leaf.content ?? span.high.leaf.load()).length;
+    this.#length = span === undefined ? 0 : contentOf(span.high.leaf).length;
     this.#first = span?.low.leaf;
     this.#firstIndex = span?.low.index ?? 0;
     this.#firstKey = span === undefined ? undefined : keyAt(span.low);
@@ -117,7 +117,7 @@ export class BackwardIterator<T> implements IterableIterator<T> {
     if (this.#index < 0 && this.#leaf !== undefined) this.#stepBack(this.#leaf);
     const leaf = this.#leaf;
     if (leaf === undefined) return { value: undefined, done: true };
-    const content = leaf.content ?? leaf.load();
+    const content = contentOf(leaf);
     const index = this.#index;
     if (content.length !== this.#length) {
       this.#length = -1;
@@ -147,6 +147,6 @@ export class BackwardIterator<T> implements IterableIterator<T> {
     this.#leaf = past ? undefined : place.leaf;
     if (past) return;
     this.#index = place.index;
-    this.#length = (place.leaf.content ?? place.leaf.load()).length;
+    this.#length = contentOf(place.leaf).length;
   }
 }

@@ -3,7 +3,7 @@
  * (`BTrees/src/BTrees/objectkeymacros.h`). Unlike there, whatever has no total order is refused before it is stored.
  */
 import { inspect, types } from 'node:util';
-import { isRef } from './managed';
+import { isReference } from '../persistence/index';
 import { InvalidKeyError } from './errors';
 
 /** First UTF-16 unit of a surrogate; below it, the order of units is the order of code points. */
@@ -90,7 +90,7 @@ export function ownKey(key: unknown): unknown {
 
 /** A key for people, cut to one line. */
 export function describeKey(key: unknown): string {
-  if (isRef(key)) return 'a reference to a persistent object';
+  if (isReference(key)) return 'a reference to a persistent object';
   const text = inspect(key, { depth: 1, breakLength: Infinity, maxArrayLength: 6, maxStringLength: 80 });
   return text.length > 160 ? `${text.slice(0, 160)}…` : text;
 }

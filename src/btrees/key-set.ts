@@ -2,7 +2,7 @@ import { Collection } from './collection';
 import { Mode } from './iterators';
 import { NO_KEY } from './key-kinds';
 import type { KeySource } from './mapping';
-import { firstLeaf } from './positions';
+import { firstLeaf, keyAt } from './positions';
 import { remove } from './remove';
 import * as operations from './set-operations';
 import type { RangeQuery, View } from './view';
@@ -30,16 +30,16 @@ export abstract class KeySet<K> extends Collection<K> implements Iterable<K> {
   /** Takes the smallest key out; `undefined` when there is none. */
   pop(): K | undefined {
     if (this.isEmpty) return undefined;
-    const inner = firstLeaf(this)!.content!.keys[0];
+    const inner = keyAt({ leaf: firstLeaf(this)!, index: 0 });
     const key = this.keyKind.give(inner) as K;
     remove(this, inner);
     return key;
   }
 
-  /** Puts all keys of an iterable in; gives the number that were not there. */
-  update(keys: Iterable<K>): number {
+  /** Puts all keys of a collection or iterable in; gives the number that were not there. */
+  update(keys: KeySource<K>): number {
     let added = 0;
-    for (const key of keys) if (this.insert(key)) added += 1;
+    for (const key of keys instanceof Collection ? keys.keys() : keys) if (this.insert(key)) added += 1;
     return added;
   }
 

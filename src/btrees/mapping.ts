@@ -29,7 +29,7 @@ export abstract class Mapping<K, V> extends Collection<K> implements Iterable<[K
       if (length === 0) return fallback;
       const found = keyKind.search(content.keys, length - 1, inner);
       leaf = leaf.child(content, found >= 0 ? found + 1 : ~found);
-      content = leaf.content!;
+      content = leaf.content ?? leaf.load();
     }
     const index = keyKind.search(content.keys, content.length, inner);
     return index < 0 ? fallback : leaf.value(content, index);
@@ -79,7 +79,7 @@ export abstract class Mapping<K, V> extends Collection<K> implements Iterable<[K
   popItem(): [K, V] | undefined {
     if (this.isEmpty) return undefined;
     const leaf = firstLeaf(this)!;
-    const content = leaf.content!;
+    const content = leaf.content ?? leaf.load();
     const inner = content.keys[0];
     const entry: [K, V] = [this.keyKind.give(inner) as K, leaf.value(content, 0) as V];
     remove(this, inner);

@@ -2,14 +2,18 @@
  * What leaves and inner nodes of all collections have in common: their content, how it is loaded, followed and written.
  */
 import { POSKeyError } from '../errors';
+import { isReference, Managed, oidOf, serialOf } from '../persistence/index';
 import { Content } from './content';
 import { DamagedTreeError, InvalidKeyError, InvalidValueError } from './errors';
 import type { Family } from './family';
 import type { KeyKind } from './key-kinds';
 import { describeType } from './key-order';
-import { isRef, Managed, oidOf } from './managed';
-import { leafState, readLeafState, readTreeState, treeState } from './state';
+import { leafInRecord, leafState, readLeafState, readTreeState, treeState } from './state';
+import { ZERO_TID } from '../ids';
 import type { ValueKind } from './value-kinds';
+
+/** The content that was read last. */
+let latest: Content | undefined;
 
 /** The class of a node, with the sizes that its trees split at. */
 export interface NodeClass {
@@ -57,21 +61,27 @@ export abstract class TreeNode extends Managed {
   }
 
   /**
-   * The content, loaded if need be. Callers try `node.content` first.
+   * The content, loaded if need be. Callers try `node.content` first. With a tiny cache a node may be evicted in the very
+   * moment it was loaded: what was read then serves for this once.
    * @internal
    */
   load(): Content {
+    latest = undefined;
     this.activate();
-    if (this.content === undefined) throw new DamagedTreeError(`${describeNode(this)} has no state.`);
-    return this.content;
+    const content = this.content ?? latest;
+    latest = undefined;
+    if (content === undefined) throw new DamagedTreeError(`${describeNode(this)} has no state.`);
+    return content;
   }
 
   /**
-   * Must be called before the content is changed.
+   * Must be called before the content is changed; answers the content to change, which stays in place until the end of the
+   * transaction. It may be another one than before: joining the transaction can bring a new snapshot, loading can evict.
    * @internal
    */
-  willChange(): void {
+  willChange(): Content {
     this.changed();
+    return this.content ?? this.load();
   }
 
   /**
@@ -99,11 +109,11 @@ export abstract class TreeNode extends Managed {
   }
 
   /**
-   * As {@link followed}, many in one batch.
+   * Loads nodes, or what references lead to, in one batch.
    * @internal
    */
-  followedMany(values: readonly unknown[]): unknown[] {
-    return this.anchor.followMany(values);
+  loadAhead(values: readonly unknown[]): void {
+    this.anchor.prefetch(values);
   }
 
   /**
@@ -112,7 +122,18 @@ export abstract class TreeNode extends Managed {
    */
   value(content: Content, index: number): unknown {
     const value = content.slots[index];
-    return typeof value === 'object' && value !== null ? this.#outer(value) : this.valueKind!.give(value);
+    if (typeof value !== 'object' || value === null) return this.valueKind!.give(value);
+    const seen: unknown = this.anchor.isStored ? this.anchor.follow(value) : value;
+    if (seen !== value) content.slots[index] = seen;
+    return seen;
+  }
+
+  /**
+   * A value is about to be put into this node's record.
+   * @internal
+   */
+  taken(value: unknown): void {
+    this.take(value);
   }
 
   /**
@@ -120,12 +141,14 @@ export abstract class TreeNode extends Managed {
    * @internal
    */
   valuesAhead(content: Content, from: number, to: number): unknown {
-    if (!isRef(content.slots[from])) return undefined;
-    return this.followedMany(content.slots.slice(from, to).filter(isRef));
+    if (!isReference(content.slots[from])) return undefined;
+    const objects: unknown[] = content.slots.slice(from, to).filter(isReference);
+    this.anchor.followMany(objects);
+    return objects;
   }
 
   /**
-   * Child `index` of this inner node, loaded.
+   * Child `index` of this inner node, not necessarily loaded.
    * @internal
    */
   child(content: Content, index: number): TreeNode {
@@ -158,14 +181,17 @@ export abstract class TreeNode extends Managed {
     return emptyNode(this.constructor as unknown as NodeClass) as this;
   }
 
-  __getstate__(): unknown {
-    const content = this.content ?? this.load();
+  override __getstate__(): unknown {
+    const content = contentOf(this);
+    // What a new node holds, the program may hold too.
+    if (this.isStored && serialOf(this) === ZERO_TID) for (const value of this.heldValues()) this.take(value);
     return content.leaf ? leafState(this, content) : treeState(this, content);
   }
 
-  __setstate__(state: unknown): void {
+  override __setstate__(state: unknown): void {
     try {
       this.content = this.isLeaf ? readLeafState(this, state) : readTreeState(this, state);
+      latest = this.content;
     } catch (error) {
       if (!(error instanceof InvalidKeyError || error instanceof InvalidValueError)) throw error;
       throw new DamagedTreeError(
@@ -177,12 +203,19 @@ export abstract class TreeNode extends Managed {
     }
   }
 
-  dropState(): void {
-    this.content = undefined;
+  /** The values that are stored in this node's own record, where they can be objects. */
+  override heldValues(): Iterable<unknown> {
+    return leafWithin(this)?.content?.slots ?? [];
   }
 
-  #outer(value: object): unknown {
-    return isRef(value) ? this.followed(value) : value;
+  override replaceValue(old: object, made: object): void {
+    const slots = leafWithin(this)?.content?.slots;
+    const index = slots?.indexOf(old) ?? -1;
+    if (slots !== undefined && index >= 0) slots[index] = made;
+  }
+
+  override dropState(): void {
+    this.content = undefined;
   }
 
   #resolveChild(content: Content, index: number): TreeNode {
@@ -194,7 +227,6 @@ export abstract class TreeNode extends Managed {
     ) {
       content.slots[index] = child;
       child.inner = !child.isLeaf;
-      if (child.content === undefined) child.load();
       return child;
     }
     throw new DamagedTreeError(
@@ -212,6 +244,18 @@ export abstract class TreeNode extends Managed {
       });
     }
   }
+}
+
+/** The leaf whose values are stored in the record of `node`, if they can be objects. */
+function leafWithin(node: TreeNode): TreeNode | undefined {
+  if (node.valueKind?.letter !== 'O') return undefined;
+  if (node.isLeaf) return node;
+  return node.content === undefined ? undefined : leafInRecord(node, node.content);
+}
+
+/** The content of a node, loaded if need be. */
+export function contentOf(node: TreeNode): Content {
+  return node.content ?? node.load();
 }
 
 /** A new node made without running the constructor of a user's subclass. */

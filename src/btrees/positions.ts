@@ -5,7 +5,7 @@
 import type { Content } from './content';
 import { DamagedTreeError } from './errors';
 import { childIndex } from './insert';
-import { describeNode, type TreeNode } from './node';
+import { contentOf, describeNode, type TreeNode } from './node';
 
 /** The place of an item. */
 export interface Position {
@@ -37,11 +37,11 @@ export function locate(
   key: unknown,
 ): { leaf: TreeNode; content: Content; index: number } | undefined {
   let leaf = node;
-  let content = node.content ?? node.load();
+  let content = contentOf(node);
   while (!content.leaf) {
     if (content.length === 0) return undefined;
     leaf = leaf.child(content, childIndex(leaf, content, key));
-    content = leaf.content!;
+    content = contentOf(leaf);
   }
   const index = leaf.keyKind.search(content.keys, content.length, key);
   return index < 0 ? undefined : { leaf, content, index };
@@ -49,7 +49,7 @@ export function locate(
 
 /** The first leaf, loaded; `undefined` of an empty tree. */
 export function firstLeaf(node: TreeNode): TreeNode | undefined {
-  const content = node.content ?? node.load();
+  const content = contentOf(node);
   if (content.leaf) return node;
   if (content.length === 0) return undefined;
   const leaf = node.linked(content);
@@ -61,11 +61,11 @@ export function firstLeaf(node: TreeNode): TreeNode | undefined {
 /** The last leaf, loaded; `undefined` of an empty tree. */
 export function lastLeaf(node: TreeNode): TreeNode | undefined {
   let leaf = node;
-  let content = node.content ?? node.load();
+  let content = contentOf(node);
   while (!content.leaf) {
     if (content.length === 0) return undefined;
     leaf = leaf.child(content, content.length - 1);
-    content = leaf.content!;
+    content = contentOf(leaf);
   }
   return leaf;
 }
@@ -81,11 +81,11 @@ export function nextLeaf(root: TreeNode, leaf: TreeNode, content: Content): Tree
 /** The place of the smallest key that is at least (or, if excluded, more than) `key`. */
 export function atOrAfter(root: TreeNode, key: unknown, exclude: boolean): Position | undefined {
   let leaf = root;
-  let content = root.content ?? root.load();
+  let content = contentOf(root);
   while (!content.leaf) {
     if (content.length === 0) return undefined;
     leaf = leaf.child(content, childIndex(leaf, content, key));
-    content = leaf.content!;
+    content = contentOf(leaf);
   }
   const found = leaf.keyKind.search(content.keys, content.length, key);
   const index = found < 0 ? ~found : exclude ? found + 1 : found;
@@ -97,14 +97,14 @@ export function atOrAfter(root: TreeNode, key: unknown, exclude: boolean): Posit
 /** The place of the largest key that is at most (or, if excluded, less than) `key`. */
 export function atOrBefore(root: TreeNode, key: unknown, exclude: boolean): Position | undefined {
   let leaf = root;
-  let content = root.content ?? root.load();
+  let content = contentOf(root);
   let left: { node: TreeNode; content: Content; index: number } | undefined;
   while (!content.leaf) {
     if (content.length === 0) return undefined;
     const index = childIndex(leaf, content, key);
     if (index > 0) left = { node: leaf, content, index: index - 1 };
     leaf = leaf.child(content, index);
-    content = leaf.content!;
+    content = contentOf(leaf);
   }
   const found = leaf.keyKind.search(content.keys, content.length, key);
   const index = found < 0 ? ~found - 1 : exclude ? found - 1 : found;
@@ -130,16 +130,16 @@ export function spanOf(root: TreeNode, range: RangeOptions<unknown>): Span | und
 
 /** The inner key at a place. */
 export function keyAt({ leaf, index }: Position): unknown {
-  const content = leaf.content ?? leaf.load();
+  const content = contentOf(leaf);
   return content.keys[index];
 }
 
 function fromStart(root: TreeNode, { excludeMin }: RangeOptions<unknown>): Position | undefined {
   const leaf = firstLeaf(root);
-  if (leaf === undefined || leaf.content!.length === 0) return undefined;
+  if (leaf === undefined || contentOf(leaf).length === 0) return undefined;
   if (excludeMin !== true) return { leaf, index: 0 };
-  if (leaf.content!.length > 1) return { leaf, index: 1 };
-  const next = nextLeaf(root, leaf, leaf.content!);
+  if (contentOf(leaf).length > 1) return { leaf, index: 1 };
+  const next = nextLeaf(root, leaf, contentOf(leaf));
   return next === undefined ? undefined : { leaf: next, index: 0 };
 }
 

@@ -38,7 +38,7 @@ export class ReadAhead {
     let index = childIndex(parent, content, key);
     for (let child = parent.child(content, index); !child.isLeaf; child = parent.child(content, index)) {
       parent = child;
-      content = child.content!;
+      content = child.content ?? child.load();
       if (content.length === 0) return;
       index = childIndex(parent, content, key);
     }
@@ -51,6 +51,6 @@ export class ReadAhead {
       wanted.push(sibling);
       if (sibling === end) break;
     }
-    if (wanted.length > 1) parent.followedMany(wanted);
+    if (wanted.length > 1) parent.loadAhead(wanted);
   }
 }

@@ -3,6 +3,7 @@
  * Where Python takes None for an argument, this takes `undefined` or `null`.
  */
 import { InvalidArgumentError } from '../errors';
+import type { Collection } from './collection';
 import { Content } from './content';
 import type { Family } from './family';
 import type { KeyArray } from './key-search';
@@ -237,9 +238,10 @@ function integerKeyed({ keyKind }: Family): boolean {
 
 /** The keys of a collection, iterable or single integer key. */
 function keysOf(family: Family, operand: Operand): Source {
-  if (operand instanceof TreeNode) return collectionOf(family, operand, false);
+  if (operand instanceof TreeNode && operand.family === family) return collectionOf(family, operand, false);
+  if (operand instanceof TreeNode) return keysOf(family, (operand as Collection<unknown>).keys());
   const { keyKind } = family;
-  if (integerKeyed(family)) {
+  if (keyKind.letter !== 'O') {
     const inner = keyKind.find(operand);
     if (inner !== NO_KEY) return sourceOf(family, [inner]);
   }

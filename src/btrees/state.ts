@@ -11,8 +11,8 @@
  */
 import { tuple } from './conflict';
 import { Content } from './content';
+import { oidOf } from '../persistence/index';
 import { DamagedTreeError } from './errors';
-import { oidOf } from './managed';
 import { emptyNode, describeNode, TreeNode, type NodeClass } from './node';
 
 /** The state of a leaf. */
@@ -32,19 +32,21 @@ export function treeState(tree: TreeNode, content: Content): unknown {
   const { keyKind } = tree;
   const { keys, slots, length, link } = content;
   if (length === 0) return null;
-  const [first] = slots;
-  if (
-    length === 1 &&
-    !tree.inner &&
-    first instanceof TreeNode &&
-    first.isLeaf &&
-    oidOf(first) === undefined
-  ) {
-    return tuple([tuple([first.__getstate__()])]);
-  }
-  const items: unknown[] = [first];
+  const leaf = leafInRecord(tree, content);
+  if (leaf !== undefined) return tuple([tuple([leaf.__getstate__()])]);
+  const items: unknown[] = [slots[0]];
   for (let i = 1; i < length; i++) items.push(keyKind.save(keys[i - 1]), slots[i]);
   return tuple([tuple(items), link]);
+}
+
+/**
+ * The leaf that is stored within the record of a tree: the only one, without an oid. Python also stores leaves of inner nodes that
+ * way, which damages the tree when another leaf is linked to them; here only the root does.
+ */
+export function leafInRecord(tree: TreeNode, { length, slots }: Content): TreeNode | undefined {
+  const [first] = slots;
+  if (length !== 1 || tree.inner || !(first instanceof TreeNode)) return undefined;
+  return first.isLeaf && oidOf(first) === undefined ? first : undefined;
 }
 
 /** The content of a leaf. @throws DamagedTreeError */

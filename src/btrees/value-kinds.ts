@@ -10,6 +10,7 @@
  * | s | 6 bytes | number, big-endian value |
  */
 import { types } from 'node:util';
+import { PyFloat } from '../pickle/index';
 import { InvalidValueError } from './errors';
 import { integerTypes, NO_INTEGER, type IntegerLetter } from './integers';
 import { describeKey } from './key-order';
@@ -71,6 +72,7 @@ function integerValues(letter: IntegerLetter): ValueKind {
 }
 
 function acceptFloat(value: unknown): number {
+  if (value instanceof PyFloat) return Math.fround(value.value);
   switch (typeof value) {
     case 'number':
     case 'bigint':
@@ -88,7 +90,7 @@ const floatValues: ValueKind = {
   letter: 'F',
   accept: acceptFloat,
   give: same,
-  save: same,
+  save: (inner) => (Number.isInteger(inner) ? new PyFloat(inner as number) : inner),
   load: acceptFloat,
   unchanged: (a, b) => a === b,
   arithmetic: {

@@ -1,6 +1,6 @@
 import { BackwardIterator, ForwardIterator, itemAt, type Mode } from './iterators';
 import { LeafWalk } from './leaf-walk';
-import type { TreeNode } from './node';
+import { contentOf, type TreeNode } from './node';
 import { spanOf, type Position, type RangeOptions, type Span } from './positions';
 
 /** A range, and the direction in which it is gone through. */
@@ -58,7 +58,7 @@ export class View<T> implements IterableIterator<T> {
     const whole = Math.trunc(index);
     const place = this.#reverse ? this.#place(-1 - whole) : this.#place(whole);
     if (place === undefined) return undefined;
-    return itemAt(place.leaf, place.leaf.content ?? place.leaf.load(), place.index, this.#mode) as T;
+    return itemAt(place.leaf, contentOf(place.leaf), place.index, this.#mode) as T;
   }
 
   /** The items from `start` up to, not including, `end`, as another view; negative numbers count from the end. */

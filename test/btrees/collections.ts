@@ -11,12 +11,16 @@ type Made = new (entries?: Iterable<unknown>) => AnyCollection;
 
 /** A class of a family, with other node sizes if given. */
 export function classOf(family: string, kind: Kind, leaf?: number, inner?: number): Made {
-  const base = (families[family] as Family)[kind] as unknown as Made & { maxLeafSize: number; maxInternalSize: number };
+  const base = (families[family] as Family)[kind] as unknown as Made & {
+    maxLeafSize: number;
+    maxInternalSize: number;
+  };
   if (leaf === undefined || inner === undefined) return base;
-  const sized = class extends base {};
-  sized.maxLeafSize = leaf;
-  sized.maxInternalSize = inner;
-  return sized;
+  const sized = class extends (base as unknown as new (entries?: Iterable<unknown>) => object) {
+    static maxLeafSize = leaf;
+    static maxInternalSize = inner;
+  };
+  return sized as unknown as Made;
 }
 
 interface Inside {
@@ -30,7 +34,7 @@ interface Node {
   load(): Inside;
   child(content: Inside, index: number): Node;
   keyKind: { save(key: unknown): unknown };
-  valueKind: { save(value: unknown): unknown } | undefined;
+  valueKind: { give(value: unknown): unknown } | undefined;
 }
 
 /** The nodes of a collection as fixtures write them: leaves `{ k, v }`, inner nodes `{ k: separators, c: children }`. */
@@ -38,11 +42,13 @@ export function structureOf(collection: object): unknown {
   const node = collection as Node;
   const content = node.content ?? node.load();
   const { length, leaf, slots } = content;
-  const keys = Array.from({ length: leaf ? length : length - 1 }, (_, i) => node.keyKind.save(content.keys[i]));
+  const keys = Array.from({ length: leaf ? length : length - 1 }, (_, i) =>
+    node.keyKind.save(content.keys[i]),
+  );
   if (!leaf) {
     if (length === 0) return null;
     return { k: keys, c: Array.from({ length }, (_, i) => structureOf(node.child(content, i))) };
   }
   if (node.valueKind === undefined) return { k: keys };
-  return { k: keys, v: slots.map((value) => node.valueKind!.save(value)) };
+  return { k: keys, v: slots.map((value) => node.valueKind!.give(value)) };
 }

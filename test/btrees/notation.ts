@@ -1,5 +1,7 @@
 /** Values of fixtures: Python values in the notation that the fixtures use, as this package has them. */
 
+import { PyFloat } from '../../src/pickle/index';
+
 /** Names of the fixtures of one kind: `conflicts-OO.jsonl` → `OO`. */
 export function familyOf(file: string): string {
   return /-([A-Za-z]+)\.jsonl?$/.exec(file)![1]!;
@@ -13,6 +15,12 @@ export function valueOf(json: unknown): unknown {
   const reader = forms[form];
   if (reader === undefined) throw new Error(`Unknown notation ${form}`);
   return reader(content);
+}
+
+/** A state in which numbers to be written as floats are plain numbers. */
+export function withoutFloatMarks(state: unknown): unknown {
+  if (state instanceof PyFloat) return state.value;
+  return Array.isArray(state) ? Object.freeze(state.map(withoutFloatMarks)) : state;
 }
 
 const references = new Map<string, object>();

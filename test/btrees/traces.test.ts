@@ -1,7 +1,14 @@
 import { InvalidArgumentError } from '../../src/errors';
 import { InvalidKeyError, InvalidValueError } from '../../src/btrees/index';
 import { listFixtures, readJsonLines } from '../fixtures';
-import { classOf, structureOf, type AnyCollection, type AnyMapping, type AnySet, type Kind } from './collections';
+import {
+  classOf,
+  structureOf,
+  type AnyCollection,
+  type AnyMapping,
+  type AnySet,
+  type Kind,
+} from './collections';
 import { familyOf, valueOf } from './notation';
 
 interface Step {
@@ -56,7 +63,11 @@ interface Sequence extends Iterable<unknown> {
   slice(a?: number, b?: number): Iterable<unknown>;
 }
 
-const names: Record<string, 'keys' | 'values' | 'entries'> = { keys: 'keys', values: 'values', items: 'entries' };
+const names: Record<string, 'keys' | 'values' | 'entries'> = {
+  keys: 'keys',
+  values: 'values',
+  items: 'entries',
+};
 
 function run(collection: AnyCollection, { op, args = [], kw, of, err }: Step): unknown {
   const refused = err?.[0] === 'TypeError' || op === 'discard';
@@ -147,8 +158,21 @@ describe.each(listFixtures('btrees', '.jsonl').filter((name) => name.startsWith(
         if (!expected) throw error;
         result = 'TypeError';
       }
-      const wanted = step.err === undefined ? (step.op === 'structure' ? undefined : (valueOf(step.ret ?? null) ?? undefined)) : step.err[0] === 'TypeError' ? 'TypeError' : NOTHING;
-      expect([i, step.op, step.args, step.kw, result ?? undefined]).toEqual([i, step.op, step.args, step.kw, plain(step, wanted)]);
+      const wanted =
+        step.err === undefined
+          ? step.op === 'structure'
+            ? undefined
+            : (valueOf(step.ret ?? null) ?? undefined)
+          : step.err[0] === 'TypeError'
+            ? 'TypeError'
+            : NOTHING;
+      expect([i, step.op, step.args, step.kw, result ?? undefined]).toEqual([
+        i,
+        step.op,
+        step.args,
+        step.kw,
+        plain(step, wanted),
+      ]);
     });
   });
 });

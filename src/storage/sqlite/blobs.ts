@@ -1,39 +1,133 @@
-import { UnsupportedError } from '../../errors';
-import type { Oid, Tid } from '../../ids';
+import { mkdirSync } from 'node:fs';
+import { CorruptionError, POSKeyError, UnsupportedError } from '../../errors';
+import { formatOid, formatTid, oidToBytes, type Oid, type Tid } from '../../ids';
+import { sweepWorkingFiles } from '../blob-working-files';
 import type { BlobReader, BlobSource } from '../interfaces';
-import { BlobWorkDirectory } from '../memory/blobs';
+import { BlobContents, ContentReader, sizeCrc } from './blob-contents';
+import { BlobFiles } from './blob-files';
+import { crc32 } from './crc32';
+import type { Statement } from './driver';
 import type { Engine } from './engine';
+import { oidKey } from './handle';
+import { readMeta } from './schema';
 
-/** Contents of blobs, staged before the commit that refers to them. */
+/** Which content belongs to which revision; where contents are is blob-contents.ts or blob-files.ts. */
 export class Blobs {
+  /** The directory of the contents, unless they are in the database. */
+  readonly files: BlobFiles | undefined;
   readonly #engine: Engine;
-  readonly #work = new BlobWorkDirectory();
+  readonly #contents: BlobContents;
+  readonly #attach: Statement;
+  readonly #committed: Statement;
+  readonly #find: Statement<{ content: number; crc: number }>;
+  readonly #size: Statement<{ size: number; crc: number }>;
+  readonly #seal: Statement;
+  #workDirectory: string | undefined;
 
   constructor(engine: Engine) {
     this.#engine = engine;
+    this.#contents = new BlobContents(engine);
+    const mode = String(readMeta(engine.writer, 'blobs') ?? 'file');
+    if (mode.startsWith('directory:')) {
+      this.files = new BlobFiles(engine.path, mode.slice('directory:'.length));
+    }
+    const { writer } = engine;
+    this.#attach = writer.prepare('INSERT OR REPLACE INTO blob (oid, seq, content, crc) VALUES (?, ?, ?, ?)');
+    this.#committed = writer.prepare('UPDATE blob_content SET touched = 0 WHERE id = ?');
+    this.#find = writer.prepare('SELECT content, crc FROM blob WHERE oid = ? AND seq = ?');
+    this.#size = writer.prepare('SELECT size, crc FROM blob_content WHERE id = ?');
+    this.#seal = writer.prepare('UPDATE blob_content SET size = ?, crc = ?, touched = ? WHERE id = ?');
   }
 
-  stage(_source: BlobSource): number {
-    throw new UnsupportedError(`${this.#engine.path}: blobs are not supported.`);
+  /** Copies or moves a source to its place, not belonging to a revision yet; the content's number. */
+  stage(source: BlobSource): number {
+    if (this.files === undefined) return this.#contents.stage(source);
+    const content = this.#contents.stage(new Uint8Array(0));
+    const size = this.files.install(content, source);
+    this.#contents.write(() => this.#seal.run(size, sizeCrc(content, size), Date.now(), content));
+    return content;
   }
 
-  attach(_oid: Oid, _seq: number, _content: number): void {}
-
-  contentOf(_oid: Oid, _seq: number): number | undefined {
-    return undefined;
+  /** Within a write transaction: the revision has this content. */
+  attach(oid: Oid, seq: number, content: number): void {
+    this.#attach.run(oidKey(oid), seq, content, blobCrc(oid, seq, content));
+    this.#committed.run(content);
   }
 
-  discard(_contents: readonly number[]): void {}
+  /** The content of a revision; `undefined` when it has none. */
+  contentOf(oid: Oid, seq: number): number | undefined {
+    const row = this.#find.get(oidKey(oid), seq);
+    if (row === undefined) return undefined;
+    if (row.crc !== blobCrc(oid, seq, row.content)) {
+      throw new CorruptionError(
+        `${this.#engine.path}: it is damaged which content the blob ${formatOid(oid)} has.`,
+      );
+    }
+    return row.content;
+  }
 
-  open(_oid: Oid, _serial: Tid): BlobReader {
-    throw new UnsupportedError(`${this.#engine.path}: blobs are not supported.`);
+  open(oid: Oid, serial: Tid): BlobReader {
+    const content = this.#require(oid, serial);
+    return this.files
+      ? this.files.open(content, this.#sizeOf(content))
+      : new ContentReader(this.#engine, content);
+  }
+
+  pathOf(oid: Oid, serial: Tid): string {
+    if (this.files === undefined) {
+      throw new UnsupportedError(`${this.#engine.path} keeps blobs inside the database: they have no paths.`);
+    }
+    return this.files.pathOf(this.#require(oid, serial));
+  }
+
+  #require(oid: Oid, serial: Tid): number {
+    try {
+      const { tids, log } = this.#engine;
+      const seq = tids.seqOf(serial, log.latest);
+      const content = seq === undefined ? undefined : this.contentOf(oid, seq);
+      if (content === undefined) {
+        throw new POSKeyError(oid, `Object ${formatOid(oid)} has no blob written at ${formatTid(serial)}.`);
+      }
+      return content;
+    } catch (error) {
+      throw this.#engine.writer.failed(error);
+    }
+  }
+
+  #sizeOf(content: number): number {
+    const row = this.#size.get(content);
+    if (row === undefined || row.crc !== sizeCrc(content, row.size)) {
+      throw new CorruptionError(
+        `${this.#engine.path}: the size of blob content ${content} is missing or damaged.`,
+      );
+    }
+    return row.size;
+  }
+
+  /** Removes contents that were staged for a transaction which is aborted. */
+  discard(contents: readonly number[]): void {
+    for (const content of contents) {
+      this.files?.remove(content);
+      while (this.removeSome(content));
+    }
+  }
+
+  /** Removes a part of a content that nothing refers to; true when there is more. */
+  removeSome(content: number): boolean {
+    return this.#contents.removeSome(content);
   }
 
   workDirectory(): string {
-    return this.#work.path;
+    if (this.files) return this.files.workDirectory();
+    if (this.#workDirectory === undefined) {
+      this.#workDirectory = `${this.#engine.path}.tmp`;
+      mkdirSync(this.#workDirectory, { recursive: true });
+      sweepWorkingFiles(this.#workDirectory);
+    }
+    return this.#workDirectory;
   }
+}
 
-  close(): void {
-    this.#work.close();
-  }
+function blobCrc(oid: Oid, seq: number, content: number): number {
+  return crc32(oidToBytes(oid), crc32(Buffer.from(`${seq}:${content}`), 0));
 }

@@ -44,6 +44,18 @@ export class Engine {
     return new Handle(this.path, { readOnly: true, mustExist: true, pageCache: this.options.pageCache });
   }
 
+  /** A second handle that may write: packing must not see what a commit under way has not committed. */
+  writeHandle(): Handle {
+    checkIdentity(this.path, this.identity);
+    const handle = new Handle(this.path, {
+      readOnly: false,
+      mustExist: true,
+      pageCache: this.options.pageCache,
+    });
+    setDurability(handle, this.options);
+    return handle;
+  }
+
   /** Takes back a handle, out of any transaction. */
   giveBack(handle: Handle): void {
     if (this.isClosed || this.#spare.length >= 4) handle.close();
@@ -81,6 +93,11 @@ export class Engine {
     for (const handle of this.#spare.splice(0)) handle.close();
     this.writer.close();
   }
+}
+
+/** Sets what a commit waits for. In WAL mode these builds of SQLite would not wait for the disk. */
+export function setDurability(handle: Handle, options: ResolvedOptions): void {
+  handle.pragma(`synchronous=${options.durability === 'full' ? 'FULL' : 'NORMAL'}`);
 }
 
 /** The `meta` value of a history mode. */

@@ -37,6 +37,11 @@ export interface HandleOptions {
 
 const LOCK_WAIT = new Int32Array(new SharedArrayBuffer(4));
 
+/** Lets other processes go on for a moment, of random length so that they don't meet again and again. */
+export function pause(): void {
+  Atomics.wait(LOCK_WAIT, 0, 0, 0.2 + Math.random() * 2);
+}
+
 /** An SQLite connection whose errors are this package's. */
 export class Handle {
   readonly path: string;
@@ -103,7 +108,7 @@ export class Handle {
     const end = performance.now() + timeout;
     while (!this.tryBeginImmediate()) {
       if (performance.now() >= end) throw this.lockedOut(timeout);
-      Atomics.wait(LOCK_WAIT, 0, 0, 0.2 + Math.random() * 2);
+      pause();
     }
   }
 

@@ -228,6 +228,11 @@ export class SqliteInstance implements StorageInstance {
     return this.#context.blobs.open(oid, serial);
   }
 
+  blobPath(oid: Oid, serial: Tid): string {
+    if (this.#isReleased) throw this.#released();
+    return this.#context.blobs.pathOf(oid, serial);
+  }
+
   blobDirectory(): string {
     return this.#context.blobs.workDirectory();
   }

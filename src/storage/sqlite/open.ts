@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { InvalidArgumentError, StorageError } from '../../errors';
-import { Engine, formatHistory } from './engine';
+import { Engine, formatHistory, setDurability } from './engine';
 import { Handle } from './handle';
 import type { BlobMode, ResolvedOptions } from './options';
 import { prepareSchema, readMeta, refuseChange, writeMeta } from './schema';
@@ -49,7 +49,7 @@ function checkPath(path: string, options: ResolvedOptions): void {
 }
 
 function applyOptions(handle: Handle, options: ResolvedOptions): void {
-  handle.pragma(`synchronous=${options.durability === 'full' ? 'FULL' : 'NORMAL'}`);
+  setDurability(handle, options);
   handle.pragma(`journal_size_limit=${Math.floor(options.walLimit)}`);
   const blobs = String(readMeta(handle, 'blobs'));
   if (options.blobs !== undefined && formatBlobs(options.blobs) !== blobs) {

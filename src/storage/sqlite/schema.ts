@@ -8,7 +8,7 @@
  * | `object` | the current revision of an object |
  * | `history` | a superseded revision; `id` ascends in the order in which they were superseded, so that packing removes a prefix |
  * | `blob` | the content of a revision of a blob object |
- * | `blob_content` | a content; no `blob` row refers to one that is being staged |
+ * | `blob_content` | a content; `touched` is when it was last written to while it is being staged, 0 once it is committed |
  * | `blob_chunk` | a piece of a content: `id` = content × 2^20 + number of the piece |
  * | `meta` | a named value of the database |
  *
@@ -72,6 +72,8 @@ export function prepareSchema(
     checkVersion(handle);
     return;
   }
+  // Has an effect on an empty file only: packing can give pages back without rewriting everything.
+  if (kind === 'empty') handle.pragma('auto_vacuum=INCREMENTAL');
   enterWal(handle, lockTimeout);
   if (kind === 'ours' && checkVersion(handle) === SCHEMA_VERSION) return;
   handle.beginImmediate(lockTimeout);

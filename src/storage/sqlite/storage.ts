@@ -1,26 +1,41 @@
-import { ClosedError } from '../../errors';
-import type { Oid, Tid } from '../../ids';
+import { ClosedError, ReadOnlyError } from '../../errors';
+import { MAX_TID, ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../ids';
 import { supportsManifest } from '../capabilities';
 import type {
+  BackupReport,
   BlobReader,
   BlobSource,
   BoundedRecord,
+  CheckReport,
+  CurrentRecord,
+  HistoryEntry,
   InstanceOptions,
   LoadedRecord,
+  PackOptions,
+  PackReport,
   Storage,
   StorageHost,
   StorageInstance,
   StorageSupports,
+  TransactionInfo,
+  TransactionRecord,
   TransactionStatus,
 } from '../interfaces';
 import type { TransactionMetaData } from '../transaction-meta';
+import type { Steps } from '../steps';
+import { backupSteps } from './backup';
 import { Blobs } from './blobs';
+import { Check } from './check';
 import { SqliteCommitter } from './committer';
+import { CurrentScan } from './current-scan';
 import type { Engine } from './engine';
 import { SqliteInstance, type InstanceContext } from './instance';
 import { openEngine } from './open';
 import { resolveOptions, type SqliteStorageOptions } from './options';
+import { Pack, vacuumSteps } from './pack';
 import { Revisions } from './revisions';
+import { Transactions } from './transactions';
+import { HistoryTrim } from './trim';
 
 /**
  * A database in one SQLite file, for any number of processes and worker threads of one machine. See schema.ts for what
@@ -34,7 +49,9 @@ export class SqliteStorage implements Storage {
 
   readonly #engine: Engine;
   readonly #revisions: Revisions;
+  readonly #transactions: Transactions;
   readonly #blobs: Blobs;
+  readonly #trim: HistoryTrim;
   readonly #committer: SqliteCommitter;
   readonly #instances = new Set<SqliteInstance>();
   readonly #instanceContext: InstanceContext;
@@ -46,17 +63,25 @@ export class SqliteStorage implements Storage {
     this.sortKey = `sqlite:${path}`;
     this.readOnly = this.#engine.options.readOnly;
     const history = this.#engine.history !== 'none';
+    this.#revisions = new Revisions(this.#engine.writer, this.#engine.tids);
+    this.#transactions = new Transactions(this.#engine, this.#revisions);
+    this.#blobs = new Blobs(this.#engine);
+    this.#trim = new HistoryTrim(this.#engine);
     this.supports = supportsManifest({
-      undo: history,
+      undo: history && !this.readOnly,
       history,
-      asyncCommit: true,
+      blobs: true,
+      blobPaths: this.#blobs.files !== undefined,
+      pack: true,
+      iterate: true,
       restore: true,
       deleteObject: true,
+      currentRecords: true,
+      asyncCommit: true,
+      maintenance: true,
       persistent: true,
       multiProcess: true,
     });
-    this.#revisions = new Revisions(this.#engine.writer, this.#engine.tids);
-    this.#blobs = new Blobs(this.#engine);
     this.#committer = new SqliteCommitter(this.#engine, this.#blobs, () => this.#afterCommit());
     this.#instanceContext = {
       storage: this,
@@ -204,11 +229,67 @@ export class SqliteStorage implements Storage {
     return this.#blobs.workDirectory();
   }
 
+  blobPath(oid: Oid, serial: Tid): string {
+    this.#engine.checkOpen();
+    return this.#blobs.pathOf(oid, serial);
+  }
+
+  history(oid: Oid, size = 1): HistoryEntry[] {
+    this.#engine.checkOpen();
+    this.#engine.refresh();
+    return this.#transactions.history(oid, size);
+  }
+
+  undoLog(first = 0, last = -20, filter?: (entry: TransactionInfo) => boolean): TransactionInfo[] {
+    this.#engine.checkOpen();
+    if (!this.supports.undo) return [];
+    this.#engine.refresh();
+    return this.#transactions.undoLog(first, last, filter);
+  }
+
+  iterate(start: Tid = ZERO_TID, stop: Tid = MAX_TID): IterableIterator<TransactionRecord> {
+    this.#engine.checkOpen();
+    this.#engine.refresh();
+    return this.#transactions.iterate(start, stop);
+  }
+
+  currentRecords(from: Oid = ROOT_OID): IterableIterator<CurrentRecord> {
+    this.#engine.checkOpen();
+    return new CurrentScan(this.#engine, from);
+  }
+
+  /** As `Storage.pack`. Ended early, or killed, it leaves the database whole; call it again to go on. */
+  pack(options: PackOptions = {}): Steps<PackReport> {
+    this.#engine.checkOpen();
+    if (this.readOnly) throw new ReadOnlyError(`${this.name} is open read-only.`);
+    return new Pack(this.#engine, this.#blobs, options).run();
+  }
+
+  check(): Steps<CheckReport> {
+    this.#engine.checkOpen();
+    this.#engine.refresh();
+    return new Check(this.#engine, this.#blobs).run();
+  }
+
+  backup(path: string): Steps<BackupReport> {
+    this.#engine.checkOpen();
+    return backupSteps(this.#engine, this.#blobs, path);
+  }
+
+  *vacuum(): Steps<void> {
+    this.#engine.checkOpen();
+    const handle = this.#engine.writeHandle();
+    try {
+      yield* vacuumSteps(handle);
+    } finally {
+      handle.close();
+    }
+  }
+
   close(): void {
     if (this.#engine.isClosed) return;
     for (const instance of this.#instances) instance.release();
     this.#committer.close(new ClosedError(`The storage ${this.name} is closed.`));
-    this.#blobs.close();
     this.#engine.close();
   }
 
@@ -217,6 +298,7 @@ export class SqliteStorage implements Storage {
   }
 
   #afterCommit(): void {
+    this.#trim.afterCommit();
     if (this.#engine.walSize() <= this.#engine.options.walLimit) return;
     for (const instance of this.#instances) instance.yieldSnapshot();
   }

@@ -1,0 +1,289 @@
+/**
+ * Packing, in steps of a few milliseconds, each of which leaves the database whole: a pack that was killed is simply
+ * done again, and what it removed stays removed.
+ *
+ * 1. Former revisions that were superseded at the pack time go: a prefix of `history`.
+ * 2. Whatever can be reached is marked (gc-mark.ts), while others read and commit.
+ * 3. Objects that are not marked go, in batches under the write lock, each after the marks have caught up with what was
+ *    committed meanwhile. A commit that would refer to something removed is refused by the count of removals.
+ * 4. Transactions that keep nothing, blobs and their contents go; pages are given back.
+ */
+import { InvalidArgumentError, LockError } from '../../errors';
+import { ROOT_OID, tidFromTime, type Oid } from '../../ids';
+import type { PackOptions, PackReport } from '../interfaces';
+import type { Progress, Steps } from '../steps';
+import { sweepBlobs } from './blob-sweep';
+import type { Blobs } from './blobs';
+import type { Engine } from './engine';
+import { GarbageMarks, STEP_MS } from './gc-mark';
+import { pause, type Handle } from './handle';
+import { PackLock } from './pack-lock';
+import { PackStatements } from './pack-statements';
+import { readMeta, writeMeta } from './schema';
+import { OidSet } from './oid-set';
+
+/** Counts what is, or would be, removed. */
+export class PackCounts {
+  revisions = 0;
+  objects = 0;
+  blobs = 0;
+  bytes = 0;
+
+  report(): PackReport {
+    return { revisions: this.revisions, objects: this.objects, blobs: this.blobs, bytes: this.bytes };
+  }
+}
+
+/** One pack of a database. */
+export class Pack {
+  readonly #engine: Engine;
+  readonly #blobs: Blobs;
+  readonly #options: Required<PackOptions>;
+  readonly #handle: Handle;
+  readonly #lock: PackLock;
+  readonly #sql: PackStatements;
+  readonly #counts = new PackCounts();
+  /** Commits whose transactions still have records, as far as they are at or before the pack time. */
+  readonly #used = new OidSet();
+  #packSeq = 0;
+  #past = 0;
+
+  constructor(engine: Engine, blobs: Blobs, options: PackOptions) {
+    const { time = Date.now(), gc = true, dryRun = false, roots = [] } = options;
+    if (typeof time !== 'number' || !Number.isFinite(time)) {
+      throw new InvalidArgumentError(
+        `The pack time must be in milliseconds since 1970, not ${String(time)}.`,
+      );
+    }
+    this.#engine = engine;
+    this.#blobs = blobs;
+    this.#options = { time: Math.min(time, Date.now()), gc, dryRun, roots };
+    this.#handle = engine.writeHandle();
+    this.#lock = new PackLock(this.#handle);
+    this.#sql = new PackStatements(this.#handle);
+  }
+
+  *run(): Steps<PackReport> {
+    try {
+      yield* this.#guarded(this.#steps());
+      return this.#counts.report();
+    } finally {
+      this.#handle.close();
+    }
+  }
+
+  *#steps(): Generator<Progress, void, void> {
+    this.#engine.refresh();
+    const { tids, log } = this.#engine;
+    this.#packSeq = tids.seqAtMost(tidFromTime(this.#options.time), log.latest);
+    if (this.#packSeq === 0) return;
+    this.#past = this.#sql.pastOf(this.#packSeq);
+    if (this.#options.dryRun) {
+      yield* this.#count();
+      return;
+    }
+    yield* this.#write('begin', () => this.#begin());
+    try {
+      yield* this.#trim();
+      const marks = yield* this.#mark();
+      yield* this.#sweepObjects(marks);
+      yield* this.#sweepTransactions();
+      yield* sweepBlobs(this.#handle, this.#blobs, this.#counts, (phase, work) => this.#write(phase, work));
+    } finally {
+      // Not a step: whoever ended the pack early waits for this.
+      if (this.#handle.db.inTransaction) this.#handle.rollback();
+      this.#handle.beginImmediate(this.#engine.options.lockTimeout);
+      this.#lock.release();
+      this.#handle.commit();
+    }
+    yield* vacuumSteps(this.#handle);
+  }
+
+  #begin(): void {
+    this.#lock.acquire();
+    const packed = Number(readMeta(this.#handle, 'packed') ?? 0);
+    if (this.#packSeq > packed) writeMeta(this.#handle, 'packed', this.#packSeq);
+  }
+
+  *#trim(): Generator<Progress, void, void> {
+    const first = this.#sql.firstFormer() ?? 0;
+    for (let done = false; !done;) {
+      yield* this.#write('history', () => {
+        const end = performance.now() + STEP_MS;
+        do {
+          const rows = this.#sql.oldest(this.#past);
+          for (const [, size] of rows) {
+            this.#counts.revisions++;
+            this.#counts.bytes += size;
+          }
+          const last = rows.at(-1)?.[0];
+          if (last !== undefined) this.#sql.dropFormer(last);
+          done = last === undefined;
+        } while (!done && performance.now() < end);
+        return { done: (this.#sql.firstFormer() ?? this.#past) - first, total: this.#past - first };
+      });
+    }
+  }
+
+  /** The marks; `undefined` when nothing is to be collected. Without a root everything would be garbage. */
+  *#mark(): Generator<Progress, GarbageMarks | undefined, void> {
+    if (!this.#options.gc || !this.#sql.exists(ROOT_OID)) return undefined;
+    const marks = new GarbageMarks(
+      this.#engine,
+      this.#handle,
+      this.#packSeq,
+      this.#past,
+      this.#options.roots,
+    );
+    for (const progress of marks.run(this.#sql.objectCount())) {
+      if (this.#lock.isDue && !this.#options.dryRun) yield* this.#write('mark', () => undefined);
+      yield progress;
+    }
+    return marks;
+  }
+
+  *#sweepObjects(marks: GarbageMarks | undefined): Generator<Progress, void, void> {
+    const total = this.#sql.objectCount();
+    let done = 0;
+    for (let after = -(2n ** 63n); ;) {
+      const rows = this.#sql.scan(after);
+      if (rows.length === 0) return;
+      const candidates: Oid[] = [];
+      for (const { oid, seq, size } of rows) {
+        if (seq <= this.#packSeq && (size === 0 || (marks !== undefined && !marks.has(oid))))
+          candidates.push(oid);
+        else if (seq <= this.#packSeq) this.#used.add(seq as Oid);
+      }
+      after = rows.at(-1)!.key;
+      done += rows.length;
+      if (candidates.length > 0) yield* this.#write('objects', () => this.#remove(candidates, marks));
+      yield { phase: 'objects', done: Math.min(done, total), total };
+    }
+  }
+
+  /** Under the write lock, with marks that have caught up. */
+  #remove(candidates: readonly Oid[], marks: GarbageMarks | undefined): void {
+    marks?.catchUp();
+    let removed = 0;
+    let existed = false;
+    for (const oid of candidates) {
+      const row = this.#sql.look(oid);
+      if (row === undefined) continue;
+      const isDeleted = row.size === 0;
+      if (row.seq > this.#packSeq || !(isDeleted || (marks !== undefined && !marks.has(oid)))) {
+        if (row.seq <= this.#packSeq) this.#used.add(row.seq as Oid);
+        continue;
+      }
+      this.#sql.drop(oid);
+      removed++;
+      existed ||= !isDeleted;
+      this.#counts.objects++;
+      this.#counts.revisions++;
+      this.#counts.bytes += row.size;
+    }
+    if (removed > 0) this.#sql.fewerObjects(removed);
+    if (existed) writeMeta(this.#handle, 'removals', Number(readMeta(this.#handle, 'removals') ?? 0) + 1);
+  }
+
+  /** What the objects' scan did not see is in the history by now: it is looked at last. */
+  *#sweepTransactions(): Generator<Progress, void, void> {
+    for (let after = this.#past; ;) {
+      const rows = this.#sql.formerAfter(after);
+      if (rows.length === 0) break;
+      for (const [, seq] of rows) if (seq <= this.#packSeq) this.#used.add(seq as Oid);
+      after = rows.at(-1)![0];
+      yield { phase: 'transactions', done: 0, total: undefined };
+    }
+    const newest = this.#sql.newest();
+    for (let after = 0; ;) {
+      const seqs = this.#sql.transactionsAfter(after, this.#packSeq);
+      if (seqs.length === 0) return;
+      after = seqs.at(-1)!;
+      const unused = seqs.filter((seq) => seq !== newest && !this.#used.has(seq as Oid));
+      if (unused.length > 0) yield* this.#write('transactions', () => this.#sql.dropTransactions(unused));
+      yield { phase: 'transactions', done: after, total: this.#packSeq };
+    }
+  }
+
+  *#count(): Generator<Progress, void, void> {
+    for (let after = 0; ;) {
+      const rows = this.#sql.formerSizes(after, this.#past);
+      if (rows.length === 0) break;
+      for (const [, size] of rows) {
+        this.#counts.revisions++;
+        this.#counts.bytes += size;
+      }
+      after = rows.at(-1)![0];
+      yield { phase: 'history', done: after, total: this.#past };
+    }
+    const marks = yield* this.#mark();
+    const total = this.#sql.objectCount();
+    let done = 0;
+    for (let after = -(2n ** 63n); ;) {
+      const rows = this.#sql.scan(after);
+      if (rows.length === 0) return;
+      for (const { oid, seq, size } of rows) {
+        if (seq > this.#packSeq || !(size === 0 || (marks !== undefined && !marks.has(oid)))) continue;
+        this.#counts.objects++;
+        this.#counts.revisions++;
+        this.#counts.bytes += size;
+      }
+      after = rows.at(-1)!.key;
+      done += rows.length;
+      yield { phase: 'objects', done: Math.min(done, total), total };
+    }
+  }
+
+  /** Does `work` in a write transaction of its own, when the others let it. */
+  *#write(
+    phase: string,
+    work: () => { done: number; total: number } | undefined | void,
+  ): Generator<Progress, void, void> {
+    const timeout = this.#engine.options.lockTimeout;
+    const end = performance.now() + timeout;
+    while (!this.#handle.tryBeginImmediate()) {
+      if (performance.now() > end) throw this.#handle.lockedOut(timeout);
+      pause();
+      yield { phase, done: 0, total: undefined };
+    }
+    let progress;
+    try {
+      if (phase !== 'begin') this.#lock.keep();
+      progress = work();
+      this.#handle.commit();
+    } catch (error) {
+      this.#handle.rollback();
+      throw error;
+    }
+    yield { phase, done: progress?.done ?? 0, total: progress?.total };
+  }
+
+  *#guarded(steps: Generator<Progress, void, void>): Generator<Progress, void, void> {
+    try {
+      yield* steps;
+    } catch (error) {
+      const failed = this.#handle.failed(error);
+      throw failed;
+    }
+  }
+}
+
+/** Pages given back to the file system in one step. */
+const VACUUM_PAGES = 200;
+
+/** Gives free pages back to the file system. Stops when others need the file. */
+export function* vacuumSteps(handle: Handle): Generator<Progress, void, void> {
+  const total = Number(handle.pragma('freelist_count'));
+  for (let left = total; left > 0;) {
+    try {
+      handle.exec(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`);
+    } catch (error) {
+      if (!(error instanceof LockError)) throw error;
+      pause();
+    }
+    const now = Number(handle.pragma('freelist_count'));
+    if (now >= left) return;
+    left = now;
+    yield { phase: 'vacuum', done: total - left, total };
+  }
+}

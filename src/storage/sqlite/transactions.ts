@@ -1,0 +1,135 @@
+import { POSKeyError } from '../../errors';
+import { MAX_TID, type Oid, type Tid } from '../../ids';
+import type {
+  DataRecord,
+  HistoryEntry,
+  TransactionInfo,
+  TransactionRecord,
+  TransactionStatus,
+} from '../interfaces';
+import type { TransactionMetaData } from '../transaction-meta';
+import { selectUndoable } from '../undo-log';
+import type { Statement } from './driver';
+import type { Engine } from './engine';
+import { oidKey } from './handle';
+import { HEADER, openRecord, sealedSeq } from './record-format';
+import type { Revisions } from './revisions';
+import { readMeta } from './schema';
+import { prepareTransactions, rowChanges, rowMeta, type TransactionRow } from './transaction-row';
+
+/** Transactions read at once. */
+const CHUNK = 200;
+
+/** The past, transaction by transaction: history, undo log, iteration. */
+export class Transactions {
+  readonly #engine: Engine;
+  readonly #revisions: Revisions;
+  readonly #one: Statement<TransactionRow>;
+  readonly #forward: Statement<TransactionRow>;
+  readonly #backward: Statement<TransactionRow>;
+  readonly #former: Statement<[number, number]>;
+
+  constructor(engine: Engine, revisions: Revisions) {
+    this.#engine = engine;
+    this.#revisions = revisions;
+    this.#one = prepareTransactions(engine.writer, 'WHERE seq = ?');
+    this.#forward = prepareTransactions(engine.writer, 'WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?');
+    this.#backward = prepareTransactions(
+      engine.writer,
+      'WHERE seq < ? AND seq > ? ORDER BY seq DESC LIMIT ?',
+    );
+    this.#former = engine.writer
+      .prepare<[number, number]>(
+        `SELECT seq, length(state) - ${HEADER} FROM history WHERE oid = ? ORDER BY seq DESC LIMIT ?`,
+      )
+      .raw();
+  }
+
+  /** As `Storage.history`. */
+  history(oid: Oid, size: number): HistoryEntry[] {
+    const current = this.#revisions.currentRow(oid);
+    if (current === undefined) throw new POSKeyError(oid);
+    return this.#guarded(() => {
+      const revisions: [number, number][] = [[sealedSeq(current), current.length - HEADER]];
+      if (size > 1) revisions.push(...this.#former.all(oidKey(oid), size - 1));
+      return revisions.slice(0, size).map(([seq, length]) => this.#entry(seq, length));
+    });
+  }
+
+  #entry(seq: number, size: number): HistoryEntry {
+    const row = this.#one.get(seq)!;
+    return { tid: row.tid as Tid, meta: rowMeta(row), size };
+  }
+
+  /** As `Storage.undoLog`. */
+  undoLog(first: number, last: number, filter?: (entry: TransactionInfo) => boolean): TransactionInfo[] {
+    return selectUndoable(this.#undoable(), first, last, filter);
+  }
+
+  *#undoable(): Generator<TransactionInfo> {
+    const packed = Number(readMeta(this.#engine.writer, 'packed') ?? 0);
+    let before = this.#engine.log.latest + 1;
+    for (;;) {
+      const rows = this.#guarded(() => this.#backward.all(before, packed, CHUNK));
+      for (const row of rows) {
+        if (row.packed !== 0n) return;
+        yield { tid: row.tid as Tid, meta: rowMeta(row) };
+      }
+      if (rows.length < CHUNK) return;
+      before = Number(rows.at(-1)!.seq);
+    }
+  }
+
+  /** As `Storage.iterate`: needs no snapshot, since what was committed by now stays what it is. */
+  iterate(start: Tid, stop: Tid): IterableIterator<TransactionRecord> {
+    const { tids, log } = this.#engine;
+    const first = tids.seqAtMost((start - 1n) as Tid, log.latest);
+    const last = stop >= MAX_TID ? log.latest : tids.seqAtMost(stop, log.latest);
+    return this.#between(first, last);
+  }
+
+  *#between(after: number, last: number): Generator<TransactionRecord> {
+    for (;;) {
+      this.#engine.checkOpen();
+      const rows = this.#guarded(() => this.#forward.all(after, last, CHUNK));
+      for (const row of rows) yield new StoredTransaction(row, this.#revisions);
+      if (rows.length < CHUNK) return;
+      after = Number(rows.at(-1)!.seq);
+    }
+  }
+
+  #guarded<Result>(read: () => Result): Result {
+    try {
+      return read();
+    } catch (error) {
+      throw this.#engine.writer.failed(error);
+    }
+  }
+}
+
+class StoredTransaction implements TransactionRecord {
+  readonly tid: Tid;
+  readonly status: TransactionStatus;
+  readonly meta: TransactionMetaData;
+  readonly #seq: number;
+  readonly #oids: readonly Oid[];
+  readonly #revisions: Revisions;
+
+  constructor(row: TransactionRow, revisions: Revisions) {
+    this.tid = row.tid as Tid;
+    this.status = row.packed === 0n ? ' ' : 'p';
+    this.meta = rowMeta(row);
+    this.#seq = Number(row.seq);
+    this.#oids = rowChanges(row);
+    this.#revisions = revisions;
+  }
+
+  *records(): Iterable<DataRecord> {
+    for (const oid of this.#oids) {
+      const row = this.#revisions.exactRow(oid, this.#seq);
+      if (row === undefined) continue;
+      const data = openRecord(oid, row);
+      yield { oid, tid: this.tid, data: row.length === HEADER ? null : data, dataTid: undefined };
+    }
+  }
+}

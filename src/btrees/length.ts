@@ -42,7 +42,7 @@ export class Length extends Managed {
     this.count = mergeLength(0, this.value, by);
   }
 
-  valueOf(): number | bigint {
+  override valueOf(): number | bigint {
     return this.value;
   }
 

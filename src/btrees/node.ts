@@ -153,7 +153,7 @@ export abstract class TreeNode extends Managed {
    */
   child(content: Content, index: number): TreeNode {
     const child = content.slots[index] as TreeNode;
-    return child.content !== undefined ? child : this.#resolveChild(content, index);
+    return child.content !== undefined ? child : resolveChild(this, content, index);
   }
 
   /**
@@ -163,7 +163,7 @@ export abstract class TreeNode extends Managed {
   linked(content: Content): TreeNode | undefined {
     const { link } = content;
     if (link === undefined || link instanceof TreeNode) return link;
-    const leaf = this.#follow(link, this.isLeaf ? 'next leaf' : 'first leaf');
+    const leaf = followNode(this, link, this.isLeaf ? 'next leaf' : 'first leaf');
     if (!(leaf instanceof TreeNode) || !leaf.isLeaf) {
       throw new DamagedTreeError(
         `${describeNode(this)} is linked to ${describeNode(leaf)}, which is no leaf.`,
@@ -217,32 +217,30 @@ export abstract class TreeNode extends Managed {
   override dropState(): void {
     this.content = undefined;
   }
+}
 
-  #resolveChild(content: Content, index: number): TreeNode {
-    const child = this.#follow(content.slots[index], `child ${index}`);
-    const { bucketType } = this.constructor as unknown as NodeClass;
-    if (
-      child instanceof bucketType ||
-      (child instanceof TreeNode && child.constructor === this.constructor)
-    ) {
-      content.slots[index] = child;
-      child.inner = !child.isLeaf;
-      return child;
-    }
-    throw new DamagedTreeError(
-      `Child ${index} of ${describeNode(this)} is ${describeNode(child)}, neither a ${this.constructor.name} nor a ${bucketType.name}.`,
-    );
+/** Follows the reference to a child, and puts the child in its place. */
+function resolveChild(node: TreeNode, content: Content, index: number): TreeNode {
+  const child = followNode(node, content.slots[index], `child ${index}`);
+  const { bucketType } = node.constructor as unknown as NodeClass;
+  if (child instanceof bucketType || (child instanceof TreeNode && child.constructor === node.constructor)) {
+    content.slots[index] = child;
+    child.inner = !child.isLeaf;
+    return child;
   }
+  throw new DamagedTreeError(
+    `Child ${index} of ${describeNode(node)} is ${describeNode(child)}, neither a ${node.constructor.name} nor a ${bucketType.name}.`,
+  );
+}
 
-  #follow(reference: unknown, role: string): unknown {
-    try {
-      return this.followed(reference);
-    } catch (error) {
-      if (!(error instanceof POSKeyError)) throw error;
-      throw new DamagedTreeError(`The ${role} of ${describeNode(this)} does not exist: ${error.message}`, {
-        cause: error,
-      });
-    }
+function followNode(node: TreeNode, reference: unknown, role: string): unknown {
+  try {
+    return node.followed(reference);
+  } catch (error) {
+    if (!(error instanceof POSKeyError)) throw error;
+    throw new DamagedTreeError(`The ${role} of ${describeNode(node)} does not exist: ${error.message}`, {
+      cause: error,
+    });
   }
 }
 

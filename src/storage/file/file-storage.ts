@@ -163,7 +163,7 @@ export class FileStorage implements Storage {
     this.#checkOpen();
     if (tid > this.#lastTid) return this.#file.load(oid);
     const found = this.#file.loadBefore(oid, tid);
-    if (found === undefined && tid <= this.#packedTo) {
+    if (found === undefined && tid <= this.#packedTo && this.#packedTo !== ZERO_TID) {
       throw new ReadConflictError(
         'The revision that this snapshot needs was packed away. Run the transaction again.',
         {

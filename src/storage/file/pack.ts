@@ -91,9 +91,6 @@ function* attempt(request: PackRequest, survey: PackSurvey, packTid: Tid): Steps
   const target = new PackTarget(request);
   try {
     const copy = yield* copyPacked(request, survey, target);
-    if (copy.report.revisions === 0 && copy.shift === 0) {
-      return NOTHING;
-    }
     const needed = yield* append(request, survey, copy);
     if (needed.length > 0) {
       yield* markReachable(request, survey, needed);

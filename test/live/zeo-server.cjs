@@ -2,7 +2,7 @@
 /*
  * The ZEO server behind flags, for conformance tools that run Python's client against any server:
  *
- *   zeo-server.cjs --host 127.0.0.1 --port 8100 --storage file --path Data.fs --blobs blobs
+ *   zeo-server.cjs --address 127.0.0.1:8100 --storage file --path Data.fs --blobs blobs
  *
  * Kinds: mapping, file, demo (over a file), sqlite. It runs the sources, bundled once for each state of them.
  */
@@ -42,7 +42,14 @@ function bundle() {
   }
   // Native packages are found from here, not from the temporary directory.
   const made = { exports: {} };
-  const run = new Function('exports', 'require', 'module', '__filename', '__dirname', fs.readFileSync(out, 'utf8'));
+  const run = new Function(
+    'exports',
+    'require',
+    'module',
+    '__filename',
+    '__dirname',
+    fs.readFileSync(out, 'utf8'),
+  );
   run(made.exports, require, made, out, __dirname);
   return made.exports;
 }
@@ -51,7 +58,7 @@ const { values: flags } = parseArgs({
   options: {
     host: { type: 'string', default: '127.0.0.1' },
     port: { type: 'string' },
-    unix: { type: 'string' },
+    address: { type: 'string' },
     storage: { type: 'string', default: 'mapping' },
     path: { type: 'string' },
     blobs: { type: 'string' },
@@ -105,7 +112,9 @@ function textLogger() {
     const { client, err, ...rest } = fields;
     const label = client === undefined ? '' : `(${client}) `;
     const more = Object.keys(rest).length > 0 ? ` ${JSON.stringify(rest)}` : '';
-    write(`${new Date().toISOString()} ${level} ZEO.StorageServer ${label}${message}${more}${err ? ` ${err.stack}` : ''}\n`);
+    write(
+      `${new Date().toISOString()} ${level} ZEO.StorageServer ${label}${message}${more}${err ? ` ${err.stack}` : ''}\n`,
+    );
   };
   return { info: line('INFO'), warn: line('WARNING'), error: line('ERROR'), fatal: line('CRITICAL') };
 }
@@ -139,7 +148,7 @@ async function main() {
     },
     logger: textLogger(),
   });
-  await server.listen(flags.unix ? { path: flags.unix } : { host: flags.host, port: Number(flags.port) });
+  await server.listen(zodb.parseAddress(flags.address ?? `[${flags.host}]:${flags.port}`));
   let stopping = false;
   const stop = async () => {
     if (stopping) return;

@@ -1,5 +1,5 @@
 import { className, references } from '../../record/index';
-import { timeOfTid, type Oid, type Tid } from '../../ids';
+import { formatOid, timeOfTid, type Oid, type Tid } from '../../ids';
 import type { Conflict, Storage, StorageHost } from '../../storage/index';
 import { CommitQueue } from './commit-queue';
 import { InvalidationQueue } from './invalidation-queue';
@@ -103,7 +103,7 @@ export class HostedStorage implements StorageHost {
 
   resolveConflict(conflict: Conflict): Uint8Array | undefined {
     if (this.options.clientConflictResolution) return undefined;
-    const merged = (this.options.resolveConflict ?? mergeByClass)(conflict);
+    const merged = this.#merge(conflict);
     if (merged !== undefined) this.stats.conflictsResolved++;
     return merged;
   }
@@ -144,6 +144,19 @@ export class HostedStorage implements StorageHost {
   /** Stops looking for foreign commits. The storage stays open. */
   stop(): void {
     clearInterval(this.#timer);
+  }
+
+  /** A resolver that fails has not resolved: the client gets its conflict. */
+  #merge(conflict: Conflict): Uint8Array | undefined {
+    try {
+      return (this.options.resolveConflict ?? mergeByClass)(conflict);
+    } catch (error) {
+      this.log.warn(
+        { storage: this.id, oid: formatOid(conflict.oid), err: error },
+        'Could not merge a conflict',
+      );
+      return undefined;
+    }
   }
 
   #look(): void {

@@ -114,8 +114,9 @@ method('new_oids', 0, 1, ({ session }, [wanted]) => {
 });
 method('history', 1, 2, ({ session }, [oid, size]) => {
   requireCapability(session.storage, 'history');
+  const object = oidArgument(oid);
   const count = size === undefined ? 1 : integerArgument(size, 'The size of a history');
-  return session.storage.history(oidArgument(oid), count).map((entry) => historyToWire(entry));
+  return session.storage.history(object, count).map((entry) => historyToWire(entry));
 });
 method('record_iternext', 0, 1, ({ session }, [from]) => nextRecord(session, from ?? null));
 method('undoLog', 2, 2, ({ session }, [first, last]) => undoInfo(session.storage, first, last, null));

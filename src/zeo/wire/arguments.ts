@@ -4,6 +4,13 @@ import { itemsOf, numberOf, type WireValue } from './values';
 /** An argument has the wrong type; becomes a `TypeError` at the caller. */
 export class WireTypeError extends TypeError {}
 
+/** An oid that can't be one, such as None: no object has it. Becomes a `POSKeyError` at the caller. */
+export class WireOidError extends TypeError {
+  constructor(readonly oid: WireValue) {
+    super('An oid is 8 bytes.');
+  }
+}
+
 /** The arguments of a call: at least `least`, at most `most`. */
 export function argumentsOf(
   name: string,
@@ -22,6 +29,7 @@ export function argumentsOf(
 
 /** 8 bytes. */
 export function oidArgument(value: WireValue | undefined): Oid {
+  if (value === null) throw new WireOidError(value);
   return oidFromBytes(eightBytes(value, 'An oid'));
 }
 

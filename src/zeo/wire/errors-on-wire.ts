@@ -14,7 +14,7 @@ import {
 } from '../../errors';
 import { oidFromBytes, oidToBytes, tidFromBytes, tidToBytes, type Oid, type Tid } from '../../ids';
 import { ServerException } from '../errors';
-import { WireTypeError } from './arguments';
+import { WireOidError, WireTypeError } from './arguments';
 import { itemsOf, tuple, WireFloat, WireObject, WireTuple, type WireValue } from './values';
 
 const POS = 'ZODB.POSException.';
@@ -22,6 +22,7 @@ const POS = 'ZODB.POSException.';
 /** The arguments of an error reply. */
 export function errorToWire(error: unknown): WireTuple {
   if (error instanceof POSKeyError) return tuple(`${POS}POSKeyError`, tuple(oidToBytes(error.oid)));
+  if (error instanceof WireOidError) return tuple(`${POS}POSKeyError`, tuple(error.oid));
   if (error instanceof ReadConflictError) return conflictToWire('ReadConflictError', error);
   if (error instanceof ConflictError) return conflictToWire('ConflictError', error);
   if (error instanceof UndoError) return undoToWire(error);

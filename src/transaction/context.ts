@@ -29,7 +29,7 @@ export class Frame {
 
   constructor(manager: TransactionManager, isRun: boolean, parent: Frame | null, label: string) {
     this.manager = manager;
-    this.outer = frames.getStore();
+    this.outer = outerOf(manager);
     this.isRun = isRun;
     this.parent = parent;
     this.label = label;
@@ -57,6 +57,17 @@ export class Frame {
 const FRAMES = Symbol.for('zodb.transaction.frames.1');
 const shared = globalThis as { [FRAMES]?: AsyncLocalStorage<Frame | undefined> };
 const frames = (shared[FRAMES] ??= new AsyncLocalStorage<Frame | undefined>());
+
+/**
+ * The frame around a new one, but for what says no more: runs that are over, and `withManager` of the same manager.
+ * A timer that starts the next one inside of its own frame would otherwise make a chain without end.
+ */
+function outerOf(manager: TransactionManager): Frame | undefined {
+  let outer = frames.getStore();
+  while (outer !== undefined && (outer.ended || (!outer.isRun && outer.manager === manager)))
+    outer = outer.outer;
+  return outer;
+}
 
 /** The innermost frame around the running code. */
 export function currentFrame(): Frame | undefined {

@@ -12,6 +12,7 @@ import {
   TransientError,
   withManager,
 } from '../../src/transaction/index';
+import { currentFrame } from '../../src/transaction/context';
 import { Fault, Recorder, rejectionOf, SavepointRecorder, swallowedIn, thrownBy, turn } from './recorder';
 
 const processManager = transaction.manager;
@@ -432,6 +433,25 @@ describe('code that outlives its run', () => {
     await turn();
     expect(late).toBe('again');
   });
+});
+
+test('timers that start one another in frames of their own make no growing chain of them', async () => {
+  const manager = new TransactionManager();
+  let depth = 0;
+  await new Promise<void>((resolve) => {
+    const tick = (count: number): void => {
+      withManager(manager, () => {
+        transaction.run(() => {
+          depth = 0;
+          for (let frame = currentFrame(); frame !== undefined; frame = frame.outer) depth += 1;
+          if (count > 0) setImmediate(tick, count - 1);
+          else resolve();
+        });
+      });
+    };
+    tick(50);
+  });
+  expect(depth).toBeLessThanOrEqual(2);
 });
 
 test('the context of other libraries is left alone', async () => {

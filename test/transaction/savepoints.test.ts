@@ -106,6 +106,30 @@ describe('a savepoint', () => {
   });
 });
 
+describe('beforeSavepoint() of synchronizers', () => {
+  test('is called before a savepoint is made or gone back to, and may let data managers join', () => {
+    const log: string[] = [];
+    const manager = new TransactionManager();
+    let count = 0;
+    const synchronizer = {
+      newTransaction: () => undefined,
+      beforeCompletion: () => undefined,
+      afterCompletion: () => undefined,
+      beforeSavepoint: (transaction: Transaction) => {
+        log.push('beforeSavepoint');
+        transaction.join(new SavepointRecorder(`found${(count += 1)}`, log));
+      },
+    };
+    manager.registerSynch(synchronizer);
+    const savepoint = manager.savepoint();
+    savepoint.rollback();
+    expect(log).toEqual([
+      ...['beforeSavepoint', 'found1.savepoint'],
+      ...['beforeSavepoint', 'found1.rollback 1', 'found2.abort'],
+    ]);
+  });
+});
+
 describe('a data manager without savepoints', () => {
   test('makes a savepoint impossible, by name', () => {
     const manager = new TransactionManager();

@@ -32,7 +32,9 @@ export { Ref, ForeignRef } from './ref';
 export { Managed, ManagedContainer, isReference } from './managed';
 export { Broken } from './broken';
 export { Persistent } from './persistent';
+export { PersistentList } from './list';
 export { PersistentMapping } from './mapping';
+export { PersistentWeakKeyDictionary } from './weak-key-dictionary';
 export { WeakRef } from './weak-ref';
 export {
   activate,

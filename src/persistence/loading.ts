@@ -55,10 +55,8 @@ export class Loader {
   make(oid: Oid, record: LoadedRecord): object {
     const content = this.#read(oid, record);
     const recipe = this.#recipe(content.cls);
-    const object = Object.create(recipe.model.prototype) as object;
     const made = new ObjectRecord(recipe.model.ghost, Status.ghost, oid, this.#cache);
-    if (recipe.kind === 'managed') Managed.adoptRecord(object, made);
-    else stamp(object, made);
+    const object = recipe.kind === 'managed' ? Managed.instance(recipe.model.ctor, made) : bare(recipe.model, made);
     if (content.cls.newargs !== undefined || object instanceof Broken) this.#metas.set(object, content.cls);
     this.#fill(object, made, content, recipe);
     made.serial = record.serial;
@@ -70,9 +68,7 @@ export class Loader {
   managedGhost(oid: Oid, cls: ClassMeta): object | undefined {
     const recipe = this.#recipe(cls);
     if (recipe.kind !== 'managed' || recipe.model.ctor === Broken) return undefined;
-    const object = Object.create(recipe.model.prototype) as object;
-    Managed.adoptRecord(object, new ObjectRecord(recipe.model.ghost, Status.ghost, oid, this.#cache));
-    return object;
+    return Managed.instance(recipe.model.ctor, new ObjectRecord(recipe.model.ghost, Status.ghost, oid, this.#cache));
   }
 
   /** A ghost's state. */
@@ -192,6 +188,13 @@ export class Loader {
     target.status = Status.saved;
     if (previous === model.empty || previous !== layout) defineMissing(object, layout);
   }
+}
+
+/** A tracked object without fields. */
+function bare(model: ClassModel, record: ObjectRecord): object {
+  const object = Object.create(model.prototype) as object;
+  stamp(object, record);
+  return object;
 }
 
 function hasMethod(prototype: object, name: string): boolean {

@@ -6,6 +6,7 @@ import { ClosedCacheError } from './errors';
 import { UNTRACKED } from './guard';
 import type { ObjectCacheImpl } from './cache';
 import type { ClassModel } from './class-model';
+import type { AnyClass } from './interfaces';
 import { makeState } from './makers';
 import { ForeignRef, Ref } from './ref';
 import { INSIDE } from './exposures';
@@ -13,6 +14,14 @@ import { followInside } from './following';
 import { checkNotStale } from './sealing';
 import { ObjectRecord, stamp, stampedRecord, stampOf, Status, type State } from './stamp';
 import { isContainer, Kind, kindOf } from './values';
+
+/** Key of the hook that wraps new objects. */
+export const WRAP = Symbol('zodb.wrap');
+
+function wrapped(ctor: unknown, object: object): object {
+  const wrap = (ctor as typeof Managed)[WRAP];
+  return wrap === undefined ? object : wrap(object);
+}
 
 /**
  * Base of collections. Its objects have no tracked fields: the class says itself when its state is needed and when it changes. Unlike tracked objects they may be ghosts in the program's
@@ -27,12 +36,19 @@ import { isContainer, Kind, kindOf } from './values';
  */
 export abstract class Managed {
   constructor() {
-    stamp(this, new ObjectRecord(NO_STATE, Status.unsaved, undefined, undefined));
+    const self = wrapped(new.target, this);
+    stamp(self, new ObjectRecord(NO_STATE, Status.unsaved, undefined, undefined));
+    return self as this;
   }
 
-  /** Gives an object made without constructor its record. @internal */
-  static adoptRecord(object: object, record: ObjectRecord): void {
-    stamp(object, record);
+  /** Gives a class's objects another face, a proxy: applied to each new object before anybody sees it. @internal */
+  static [WRAP]?(object: object): object;
+
+  /** An object made without its constructor. @internal */
+  static instance(ctor: AnyClass, record: ObjectRecord): Managed {
+    const self = wrapped(ctor, Object.create(ctor.prototype as object) as object);
+    stamp(self, record);
+    return self as Managed;
   }
 
   /** What is stored. Called on a loaded object. */

@@ -29,7 +29,7 @@ export type Kind = (typeof Kind)[keyof typeof Kind];
 
 /** The kind of an object inside a state. */
 export function kindOf(value: object): Kind {
-  if (Array.isArray(value)) return Kind.array;
+  if (Array.isArray(value)) return stampOf(value) === undefined ? Kind.array : Kind.persistent;
   const prototype = Object.getPrototypeOf(value) as object | null;
   if (prototype === Object.prototype || prototype === null) return Kind.object;
   if (stampOf(value) !== undefined) return Kind.persistent;

@@ -1,0 +1,202 @@
+import { CorruptionError, InvalidArgumentError } from '../../errors';
+import { formatTid, newTid, ZERO_TID, type Oid, type Tid } from '../../ids';
+import { CommitLock } from '../commit-lock';
+import type {
+  AsyncCommitCapability,
+  BlobSource,
+  Committer,
+  OptionalCommitCalls,
+  StorageHost,
+  Storage,
+  TransactionStatus,
+} from '../interfaces';
+import type { TransactionMetaData } from '../transaction-meta';
+import { undoByStoring } from './undo-by-storing';
+import type { RecordTransform } from './transform';
+
+/** How often a tid is chosen anew when another process was faster. */
+const ATTEMPTS = 100;
+
+/** What a wrapping storage and its instances share. */
+export class TransformContext {
+  readonly base: Storage;
+  readonly transform: RecordTransform;
+  readonly lock: CommitLock;
+  /** Tids of transactions under way, where the transform needs them. */
+  readonly tids = new WeakMap<TransactionMetaData, Tid>();
+  host: StorageHost | undefined;
+
+  constructor(base: Storage, transform: RecordTransform) {
+    this.base = base;
+    this.transform = transform;
+    this.lock = new CommitLock(base.name);
+  }
+
+  readonly #undone = new WeakMap<TransactionMetaData, Map<Oid, Uint8Array | null>>();
+
+  /** What undo has written so far in a transaction. */
+  undone(txn: TransactionMetaData): Map<Oid, Uint8Array | null> {
+    let found = this.#undone.get(txn);
+    if (found === undefined) this.#undone.set(txn, (found = new Map()));
+    return found;
+  }
+
+  tidOf(txn: TransactionMetaData): Tid {
+    return this.tids.get(txn) ?? ZERO_TID;
+  }
+}
+
+/** The commit calls of a wrapper: what goes down is encoded. */
+export abstract class TransformCommitter<Base extends Committer & OptionalCommitCalls> implements Committer {
+  readonly undo?: (tid: Tid, txn: TransactionMetaData) => readonly Oid[];
+  readonly restore?: NonNullable<OptionalCommitCalls['restore']>;
+  readonly restoreBlob?: NonNullable<OptionalCommitCalls['restoreBlob']>;
+  readonly deleteObject?: NonNullable<OptionalCommitCalls['deleteObject']>;
+  readonly storeBlob?: NonNullable<OptionalCommitCalls['storeBlob']>;
+  readonly tpcBeginAsync?: AsyncCommitCapability['tpcBeginAsync'];
+  readonly tpcVoteAsync?: AsyncCommitCapability['tpcVoteAsync'];
+  readonly tpcFinishAsync?: AsyncCommitCapability['tpcFinishAsync'];
+
+  protected readonly base: Base;
+  protected readonly context: TransformContext;
+
+  constructor(base: Base, context: TransformContext) {
+    this.base = base;
+    this.context = context;
+    const { transform } = context;
+    if (base.undo) {
+      this.undo = transform.boundToTid
+        ? (tid, txn) => undoByStoring(context, this, tid, txn)
+        : (tid, txn) => base.undo!(tid, txn);
+    }
+    if (base.restore) {
+      this.restore = (oid, data, txn, dataTid) => {
+        const encoded = data === null ? null : this.#encode(oid, data, txn);
+        // Bytes bound to a tid are never those of another one.
+        if (transform.boundToTid || dataTid === undefined) base.restore!(oid, encoded, txn);
+        else base.restore!(oid, encoded, txn, dataTid);
+      };
+    }
+    if (base.restoreBlob) {
+      this.restoreBlob = (oid, data, source, txn) =>
+        base.restoreBlob!(oid, this.#encode(oid, data, txn), this.#encodeBlob(oid, source, txn), txn);
+    }
+    if (base.deleteObject) this.deleteObject = (oid, serial, txn) => base.deleteObject!(oid, serial, txn);
+    if (base.storeBlob) {
+      this.storeBlob = (oid, serial, data, source, txn) =>
+        base.storeBlob!(oid, serial, this.#encode(oid, data, txn), this.#encodeBlob(oid, source, txn), txn);
+    }
+    if (base.tpcBeginAsync) {
+      this.tpcBeginAsync = (txn, tid, status) => this.#beginAsync(txn, tid, status);
+      this.tpcVoteAsync = (txn) => base.tpcVoteAsync!(txn);
+      this.tpcFinishAsync = async (txn, callback) =>
+        this.#finished(txn, await base.tpcFinishAsync!(txn, callback));
+    }
+  }
+
+  newOid(): Oid {
+    return this.base.newOid();
+  }
+
+  tpcBegin(txn: TransactionMetaData, tid?: Tid, status?: TransactionStatus): void {
+    if (!this.context.transform.boundToTid) {
+      this.base.tpcBegin(txn, tid, status);
+      return;
+    }
+    this.context.lock.acquire(txn);
+    try {
+      this.#begin(txn, tid, (chosen) => this.base.tpcBegin(txn, chosen, status));
+    } catch (error) {
+      this.context.lock.release(txn);
+      throw error;
+    }
+  }
+
+  store(
+    oid: Oid,
+    serial: Tid,
+    data: Uint8Array,
+    txn: TransactionMetaData,
+    references?: readonly Oid[],
+  ): void {
+    this.base.store(oid, serial, this.#encode(oid, data, txn), txn, references);
+  }
+
+  checkCurrentSerial(oid: Oid, serial: Tid, txn: TransactionMetaData): void {
+    this.base.checkCurrentSerial(oid, serial, txn);
+  }
+
+  tpcVote(txn: TransactionMetaData): readonly Oid[] {
+    return this.base.tpcVote(txn);
+  }
+
+  tpcFinish(txn: TransactionMetaData, callback?: (tid: Tid) => void): Tid {
+    return this.#finished(txn, this.base.tpcFinish(txn, callback));
+  }
+
+  tpcAbort(txn: TransactionMetaData): void {
+    this.context.tids.delete(txn);
+    this.base.tpcAbort(txn);
+    this.context.lock.release(txn);
+  }
+
+  async #beginAsync(txn: TransactionMetaData, tid?: Tid, status?: TransactionStatus): Promise<void> {
+    if (!this.context.transform.boundToTid) return this.base.tpcBeginAsync!(txn, tid, status);
+    await this.context.lock.acquireAsync(txn);
+    try {
+      for (let attempt = 1; ; attempt++) {
+        const chosen = tid ?? newTid(this.context.base.lastTransaction());
+        try {
+          await this.base.tpcBeginAsync!(txn, chosen, status);
+          this.context.tids.set(txn, chosen);
+          return;
+        } catch (error) {
+          if (tid !== undefined || attempt === ATTEMPTS || !(error instanceof InvalidArgumentError))
+            throw error;
+        }
+      }
+    } catch (error) {
+      this.context.lock.release(txn);
+      throw error;
+    }
+  }
+
+  /** Chooses the tid here, because what is written depends on it. */
+  #begin(txn: TransactionMetaData, tid: Tid | undefined, begin: (chosen: Tid) => void): void {
+    for (let attempt = 1; ; attempt++) {
+      const chosen = tid ?? newTid(this.context.base.lastTransaction());
+      try {
+        begin(chosen);
+        this.context.tids.set(txn, chosen);
+        return;
+      } catch (error) {
+        // Another process may have committed between the question and the beginning.
+        if (tid !== undefined || attempt === ATTEMPTS || !(error instanceof InvalidArgumentError))
+          throw error;
+      }
+    }
+  }
+
+  #finished(txn: TransactionMetaData, tid: Tid): Tid {
+    const chosen = this.context.tids.get(txn);
+    this.context.tids.delete(txn);
+    this.context.lock.release(txn);
+    if (chosen !== undefined && chosen !== tid) {
+      throw new CorruptionError(
+        `The storage ${this.context.base.name} committed as ${formatTid(tid)} what was encoded for ${formatTid(chosen)}; ` +
+          'it must not be changed behind its wrapper.',
+      );
+    }
+    return tid;
+  }
+
+  #encode(oid: Oid, data: Uint8Array, txn: TransactionMetaData): Uint8Array {
+    return this.context.transform.encode(data, oid, this.context.tidOf(txn));
+  }
+
+  #encodeBlob(oid: Oid, source: BlobSource, txn: TransactionMetaData): BlobSource {
+    const { transform, base } = this.context;
+    if (transform.blobs === undefined) return source;
+    return transform.blobs.encode(source, oid, this.context.tidOf(txn), base.blobDirectory!());
+  }
+}

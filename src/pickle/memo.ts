@@ -93,11 +93,25 @@ export class Memo {
     return value;
   }
 
+  /** What {@link rewind} goes back to. */
+  get state(): readonly [size: number, gaps: number, far: ReadonlyMap<number, unknown> | undefined] {
+    return [this.size, this.#gaps, this.#far && new Map(this.#far)];
+  }
+
+  /** Forgets what was put in since. */
+  rewind([size, gaps, far]: Memo['state']): void {
+    for (let i = size; i < this.size; i++) this.entries[i] = undefined;
+    this.size = size;
+    this.#gaps = gaps;
+    this.#far = far && new Map(far);
+    if (this.#lazyUsed) this.#lazyStarts.length = Math.min(this.#lazyStarts.length, size);
+  }
+
   /** Forgets everything. */
   clear(): void {
     const entries = this.entries;
     if (entries.length > 4096) entries.length = 0;
-    else for (let i = entries.length - 1; i >= 0; i--) entries[i] = undefined;
+    else for (let i = this.size - 1; i >= 0; i--) entries[i] = undefined;
     this.size = 0;
     this.#gaps = 0;
     this.#far = undefined;

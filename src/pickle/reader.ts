@@ -13,22 +13,21 @@ import { isDeeperThan, MAX_DEPTH } from './depth';
 import type { PickleError } from './errors';
 import { Global } from './global';
 import { GlobalReader } from './globals';
+import { Input, type SlicingBuffer } from './input';
 import type { ReaderOptions, StringEncoding } from './interfaces';
 import { Memo } from './memo';
 import { currentName } from './names';
 import { FLOAT_NOTE, Notes } from './notes';
 import { decodeLong } from './numbers';
 import { define } from './shapes';
-import { type SlicingBuffer, StringReader } from './strings';
+import { StringReader } from './strings';
 import { decode8Bit, isTextOpcode, parseQuoted, readTextOpcode } from './text-opcodes';
 
 const EMPTY_TUPLE: readonly unknown[] = Object.freeze([]);
+const EMPTY_MEMO: Memo['state'] = [0, 0, undefined];
 const EMPTY_BYTES = Buffer.alloc(0);
 const COST_BYTES = 100;
 const COST_LIST = 32;
-
-/** Scratch space for floats: the bytes of one, in the order of the pickle. */
-const floatView = new DataView(new ArrayBuffer(8));
 
 /** Options between this floor and the record floor. */
 export interface InternalReaderOptions extends ReaderOptions {
@@ -57,8 +56,8 @@ export class PickleReader {
   readonly #buffers: Iterator<Uint8Array> | undefined;
   #stack: unknown[] = [];
   #marks: number[] = [];
-  #buf: SlicingBuffer = EMPTY_BYTES as unknown as SlicingBuffer;
-  #start = 0;
+  readonly #input = new Input();
+  #buf: SlicingBuffer = this.#input.buf;
   #end = 0;
   #pos = 0;
   #protocol = 0;
@@ -87,14 +86,14 @@ export class PickleReader {
 
   /** Starts on `bytes` from `start` up to `end`; forgets the memo. */
   open(bytes: Uint8Array, start = 0, end = bytes.length): void {
-    this.#buf = (
-      Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    ) as SlicingBuffer;
-    this.#pos = this.#start = start;
-    this.#end = end;
+    const input = this.#input;
+    input.open(bytes, start, end);
+    this.#buf = input.buf;
+    this.#pos = 0;
+    this.#end = input.end;
     this.#memo.clear();
-    this.#strings.open(this.#buf, end);
-    this.#builder.open(this.#buf, end - start);
+    this.#strings.open(input);
+    this.#builder.open(input.buf, input.end);
   }
 
   /** Lets go of the input and of everything read. */
@@ -102,14 +101,16 @@ export class PickleReader {
     this.#memo.clear();
     this.#strings.close();
     this.#builder.close();
-    this.#buf = EMPTY_BYTES as unknown as SlicingBuffer;
+    this.#input.close();
+    this.#buf = this.#input.buf;
+    this.#end = 0;
     const columns = this.columnValues;
-    for (let i = columns.length - 1; i >= 0; i--) columns[i] = undefined;
+    for (let i = this.columnCount - 1; i >= 0; i--) columns[i] = undefined;
   }
 
   /** Where the next pickle begins: the end of the last one. */
   get position(): number {
-    return this.#pos;
+    return this.#pos + this.#input.origin;
   }
 
   /** The value of the next pickle. Throws {@link PickleError}. */
@@ -132,6 +133,7 @@ export class PickleReader {
   #readPasses(): unknown {
     const start = this.#pos;
     const columns = this.#wantColumns;
+    const memo = this.#memo.size === 0 ? EMPTY_MEMO : this.#memo.state;
     for (;;) {
       try {
         const value = this.#run();
@@ -145,8 +147,9 @@ export class PickleReader {
       } finally {
         this.#clearStack();
       }
-      this.#builder.again(this.#end - this.#start);
+      this.#builder.again(this.#end);
       this.#pos = start;
+      this.#memo.rewind(memo);
       this.#wantColumns = columns;
       this.columnCount = 0;
     }
@@ -337,8 +340,7 @@ export class PickleReader {
 
   #size32(pos: number, at: number): number {
     if (pos + 4 > this.#end) throw this.#truncated(at);
-    const buf = this.#buf;
-    const size = (buf[pos]! | (buf[pos + 1]! << 8) | (buf[pos + 2]! << 16) | (buf[pos + 3]! << 24)) >>> 0;
+    const size = this.#input.view.getUint32(pos, true);
     if (size > this.#end - pos - 4) throw this.#error(`${size} bytes are announced, more than there are`, at);
     return size;
   }
@@ -424,6 +426,7 @@ export class PickleReader {
     const memo = this.#memo;
     const notes = this.#notes;
     const strings = this.#strings;
+    const view = this.#input.view;
     const builder = this.#builder;
     const stack = this.#stack;
     const marks = this.#marks;
@@ -471,7 +474,7 @@ export class PickleReader {
           break;
         case 0x4a: // BININT
           if (pos + 4 > end) throw this.#truncated(at);
-          stack[sp++] = buf[pos]! | (buf[pos + 1]! << 8) | (buf[pos + 2]! << 16) | (buf[pos + 3]! << 24);
+          stack[sp++] = view.getInt32(pos, true);
           pos += 4;
           break;
         case 0x68: {
@@ -489,8 +492,7 @@ export class PickleReader {
         case 0x47: {
           // BINFLOAT
           if (pos + 8 > end) throw this.#truncated(at);
-          for (let i = 0; i < 8; i++) floatView.setUint8(i, buf[pos + i]!);
-          const value = floatView.getFloat64(0);
+          const value = view.getFloat64(pos);
           if (Number.isInteger(value)) notes.push(sp, FLOAT_NOTE);
           stack[sp++] = value;
           pos += 8;

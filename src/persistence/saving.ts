@@ -208,6 +208,11 @@ export class Saver {
         `A ${name} of another connection of this database can't be stored here; get it from this connection (connection.get(oid)).`,
       );
     }
+    if (mine.crossReferences === false) {
+      throw new InvalidObjectReference(
+        `A ${name} of database ${jar.databaseName} is referred to, and this database forbids references to others (crossReferences: false).`,
+      );
+    }
     if (mine.sibling(jar.databaseName).cache !== record.cache) {
       throw new InvalidObjectReference(
         `A ${name} of database ${jar.databaseName} can be referred to only through this connection's own connection to that database (getConnection).`,

@@ -5,6 +5,7 @@ import {
   ConflictError,
   DanglingReferenceError,
   DB,
+  ForeignContextError,
   InvalidArgumentError,
   oidOf,
   persistent,
@@ -27,6 +28,15 @@ class Item {
     this.title = title;
     this.price = price;
   }
+}
+
+function failure(work: () => void): unknown {
+  try {
+    work();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('This should have failed.');
 }
 
 onEveryDatabase('database', (open) => {
@@ -167,15 +177,27 @@ onEveryDatabase('database', (open) => {
     db.transaction((root) => {
       root.item = new Item('a', 1);
     });
-    const escaped = await db.transaction(async (root) => root.item as Item);
+    let escaped!: Item;
+    let finish!: () => void;
+    const lending = db.transaction(async (root) => {
+      escaped = root.item as Item;
+      await new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+    });
     await db.transaction(async () => {
       expect(() => {
         escaped.price = 2;
-      }).toThrow(/outside of the db.transaction|closed/);
+      }).toThrow(ForeignContextError);
     });
     expect(() => {
       escaped.price = 3;
-    }).toThrow(/outside of the db.transaction|closed/);
+    }).toThrow(ForeignContextError);
+    finish();
+    await lending;
+    expect(() => {
+      escaped.price = 4;
+    }).toThrow(ClosedError);
     expect(db.transaction((root) => (root.item as Item).price)).toBe(1);
   });
 
@@ -268,13 +290,7 @@ onEveryDatabase('database', (open) => {
     item.price = 3;
     ann.commit();
     db.undo(id, ann.transactionManager.get());
-    const error = (() => {
-      try {
-        ann.commit();
-      } catch (reason) {
-        return reason;
-      }
-    })();
+    const error = failure(() => ann.commit());
     expect(error).toBeInstanceOf(UndoError);
     expect((error as UndoError).oids).toEqual([oidOf(item)]);
     ann.abort();
@@ -338,13 +354,7 @@ onEveryDatabase('database', (open) => {
     ann.commit();
     db.pack();
     (ann.root.holder as Item).next = lost;
-    const error = (() => {
-      try {
-        ann.commit();
-      } catch (reason) {
-        return reason;
-      }
-    })();
+    const error = failure(() => ann.commit());
     expect(error).toBeInstanceOf(DanglingReferenceError);
     expect((error as Error).message).toContain('test.db.Item.next');
     ann.abort();
@@ -411,13 +421,21 @@ onEveryDatabase('database', (open) => {
     expect(ann.cacheStatistics.loaded).toBeLessThanOrEqual(51);
   });
 
-  test('large records are warned of, with class and size', async () => {
+  test('large records are warned of once, with class and size', () => {
     const db = open({ largeRecordSize: 1000 });
-    const warned = new Promise<Error>((resolve) => process.once('warning', resolve));
-    db.transaction((root) => {
-      root.big = new Item('x'.repeat(2000));
-    });
-    expect((await warned).message).toMatch(/test\.db\.Item 0x\d+ has a record of 2\d\d\d bytes/);
+    const warnings = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    try {
+      for (const title of ['x', 'y']) {
+        db.transaction((root) => {
+          root.big = new Item(title.repeat(2000));
+        });
+      }
+      expect(warnings.mock.calls.map(([message]) => message)).toEqual([
+        expect.stringMatching(/^test\.db\.Item 0x\d+ has a record of 2\d\d\d bytes/),
+      ]);
+    } finally {
+      warnings.mockRestore();
+    }
   });
 
   test('close aborts open connections, may be repeated, and refuses further use', () => {

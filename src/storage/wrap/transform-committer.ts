@@ -11,7 +11,7 @@ import type {
   TransactionStatus,
 } from '../interfaces';
 import type { TransactionMetaData } from '../transaction-meta';
-import { undoByStoring } from './undo-by-storing';
+import { undoByStoring, type UndoByStoring } from '../undo-by-storing';
 import type { RecordTransform } from './transform';
 
 /** How often a tid is chosen anew when another process was faster. */
@@ -25,6 +25,8 @@ export class TransformContext {
   /** Tids of transactions under way, where the transform needs them. */
   readonly tids = new WeakMap<TransactionMetaData, Tid>();
   host: StorageHost | undefined;
+  /** The wrapping storage itself. */
+  outer: Storage | undefined;
 
   constructor(base: Storage, transform: RecordTransform) {
     this.base = base;
@@ -34,11 +36,11 @@ export class TransformContext {
 
   readonly #undone = new WeakMap<TransactionMetaData, Map<Oid, Uint8Array | null>>();
 
-  /** What undo has written so far in a transaction. */
-  undone(txn: TransactionMetaData): Map<Oid, Uint8Array | null> {
-    let found = this.#undone.get(txn);
-    if (found === undefined) this.#undone.set(txn, (found = new Map()));
-    return found;
+  /** What {@link undoByStoring} needs to know. */
+  undoing(txn: TransactionMetaData): Omit<UndoByStoring, 'target'> {
+    let undone = this.#undone.get(txn);
+    if (undone === undefined) this.#undone.set(txn, (undone = new Map()));
+    return { storage: this.outer!, host: this.host, undone };
   }
 
   tidOf(txn: TransactionMetaData): Tid {
@@ -66,7 +68,7 @@ export abstract class TransformCommitter<Base extends Committer & OptionalCommit
     const { transform } = context;
     if (base.undo) {
       this.undo = transform.boundToTid
-        ? (tid, txn) => undoByStoring(context, this, tid, txn)
+        ? (tid, txn) => undoByStoring({ ...context.undoing(txn), target: this }, tid, txn)
         : (tid, txn) => base.undo!(tid, txn);
     }
     if (base.restore) {

@@ -53,6 +53,7 @@ export class TransformStorage extends TransformCommitter<Storage> implements Sto
 
   constructor(base: Storage, transform: RecordTransform) {
     super(base, new TransformContext(base, transform));
+    this.context.outer = this;
     this.name = `${transform.name}(${base.name})`;
     this.sortKey = base.sortKey;
     this.readOnly = base.readOnly;

@@ -16,6 +16,7 @@ import { tracing, type LoadMessage } from './tracing';
 export interface JarOwner {
   /** What `_p_jar` shows. */
   readonly owner: object;
+  readonly crossReferences: boolean;
   readonly registry: Registry;
   readonly databaseName: string;
   /** An object changed: join the transaction, or throw. */
@@ -49,6 +50,10 @@ export class ConnectionJar implements Jar {
 
   get registry(): Registry {
     return this.#owner.registry;
+  }
+
+  get crossReferences(): boolean {
+    return this.#owner.crossReferences;
   }
 
   get owner(): object {

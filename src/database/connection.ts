@@ -342,6 +342,11 @@ export class Connection<R extends object = Record<string, unknown>>
   }
 
   /** @internal */
+  get crossReferences(): boolean {
+    return this.#db.crossReferences;
+  }
+
+  /** @internal */
   get owner(): object {
     return this;
   }

@@ -393,7 +393,8 @@ export class DB<F extends RootFactories = RootFactories> implements StorageHost 
     publish('begin');
     const roots = gc === false ? [] : foreignReferencesTo(this as unknown as DB);
     const steps = this.storage.pack!({
-      time: moment,
+      // Without a time all that is committed is packed, whatever the clock says.
+      ...((time !== undefined || days > 0) && { time: moment }),
       ...(gc !== undefined && { gc }),
       ...(dryRun !== undefined && { dryRun }),
       ...(roots.length > 0 && { roots }),

@@ -311,10 +311,11 @@ export class MemoryStorage implements Storage {
     return this.#removals;
   }
 
-  *#pack({ time = Date.now(), gc = true, dryRun = false, roots = [] }: PackOptions): Steps<PackReport> {
-    if (!Number.isFinite(time))
+  *#pack({ time = Infinity, gc = true, dryRun = false, roots = [] }: PackOptions): Steps<PackReport> {
+    if (Number.isNaN(time))
       throw new InvalidArgumentError(`The pack time must be in milliseconds, not ${time}.`);
-    const wanted = tidFromTime(Math.min(time, Date.now()));
+    // Tids may run ahead of the clock: "now" means everything that is committed.
+    const wanted = time >= Date.now() ? this.#lastTid : tidFromTime(time);
     const packTid = this.#transactions.findLast((transaction) => transaction.tid <= wanted)?.tid;
     if (packTid === undefined) return { revisions: 0, objects: 0, blobs: 0, bytes: 0 };
     const pack = new MemoryPack(this.#table, this.#host, packTid);

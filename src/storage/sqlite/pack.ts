@@ -49,15 +49,15 @@ export class Pack {
   #past = 0;
 
   constructor(engine: Engine, blobs: Blobs, options: PackOptions) {
-    const { time = Date.now(), gc = true, dryRun = false, roots = [] } = options;
-    if (typeof time !== 'number' || !Number.isFinite(time)) {
+    const { time = Infinity, gc = true, dryRun = false, roots = [] } = options;
+    if (typeof time !== 'number' || Number.isNaN(time)) {
       throw new InvalidArgumentError(
         `The pack time must be in milliseconds since 1970, not ${String(time)}.`,
       );
     }
     this.#engine = engine;
     this.#blobs = blobs;
-    this.#options = { time: Math.min(time, Date.now()), gc, dryRun, roots };
+    this.#options = { time, gc, dryRun, roots };
     this.#handle = engine.writeHandle();
     this.#lock = new PackLock(this.#handle);
     this.#sql = new PackStatements(this.#handle);
@@ -75,7 +75,9 @@ export class Pack {
   *#steps(): Generator<Progress, void, void> {
     this.#engine.refresh();
     const { tids, log } = this.#engine;
-    this.#packSeq = tids.seqAtMost(tidFromTime(this.#options.time), log.latest);
+    // Tids may run ahead of the clock: "now" means everything that is committed.
+    const { time } = this.#options;
+    this.#packSeq = time >= Date.now() ? log.latest : tids.seqAtMost(tidFromTime(time), log.latest);
     if (this.#packSeq === 0) return;
     this.#past = this.#sql.pastOf(this.#packSeq);
     if (this.#options.dryRun) {

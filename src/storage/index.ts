@@ -4,13 +4,7 @@ export { runSteps, runStepsAsync, type Progress, type RunOptions, type Steps } f
 export { TransactionMetaData, type TransactionMetaDataInit } from './transaction-meta';
 export { CommitLock } from './commit-lock';
 export { mergeConflict, type StoreConflict } from './merge-conflict';
-export {
-  DamagedFileError,
-  FileStorage,
-  QuotaError,
-  type FileStorageOptions,
-  type FileWarning,
-} from './file';
+export { DamagedFileError, FileStorage, QuotaError, type FileStorageOptions, type FileWarning } from './file';
 export { newWorkingFile, sweepWorkingFiles } from './blob-working-files';
 export { MemoryStorage, type MemoryStorageOptions } from './memory';
 export { MvccAdapter, type PlainStorage } from './mvcc-adapter';
@@ -25,3 +19,17 @@ export {
   type StorageOptions,
   type StorageUri,
 } from './open-storage';
+export { copyTransactions, type CopyReport } from './copy';
+export { DemoStorage, type DemoStorageOptions } from './demo';
+export {
+  EncryptedStorage,
+  loadZstd,
+  TransformStorage,
+  ZlibStorage,
+  ZstdStorage,
+  type BlobTransform,
+  type EncryptedStorageOptions,
+  type RecordTransform,
+  type ZlibStorageOptions,
+  type ZstdCodec,
+} from './wrap';

@@ -1,0 +1,89 @@
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { POSKeyError } from '../errors';
+import { newWorkingFile } from './blob-working-files';
+import { requireCapability } from './capabilities';
+import { isBlob } from './file/blob-record';
+import type { BlobReader, DataRecord, Storage } from './interfaces';
+import type { Steps } from './steps';
+import type { TransactionMetaData } from './transaction-meta';
+
+/** What {@link copyTransactions} did. */
+export interface CopyReport {
+  readonly transactions: number;
+  readonly records: number;
+  readonly blobs: number;
+}
+
+/**
+ * Copies all transactions of one storage into another, with their tids, metadata and blobs
+ * (`ZODB/src/ZODB/BaseStorage.py`, `copyTransactionsFrom`). The source must support iteration, the target restoring.
+ */
+export function* copyTransactions(source: Storage, target: Storage): Steps<CopyReport> {
+  requireCapability(source, 'iterate');
+  requireCapability(target, 'restore');
+  const withBlobs = source.supports.blobs && target.supports.blobs;
+  let [transactions, records, blobs] = [0, 0, 0];
+  for (const transaction of source.iterate()) {
+    const { meta } = transaction;
+    target.tpcBegin(meta, transaction.tid, transaction.status);
+    try {
+      for (const record of transaction.records()) {
+        const blob =
+          withBlobs && record.data !== null && isBlob(record.data) ? openBlob(source, record) : undefined;
+        if (blob) {
+          blobs++;
+          restoreBlob(target, record, blob, meta);
+        } else target.restore!(record.oid, record.data, meta, record.dataTid);
+        if (++records % 500 === 0) yield { phase: 'copy', done: transactions, total: undefined };
+      }
+      target.tpcVote(meta);
+    } catch (error) {
+      target.tpcAbort(meta);
+      throw error;
+    }
+    target.tpcFinish(meta);
+    transactions++;
+    yield { phase: 'copy', done: transactions, total: undefined };
+  }
+  return { transactions, records, blobs };
+}
+
+function openBlob(source: Storage, { oid, tid }: DataRecord): BlobReader | undefined {
+  try {
+    return source.openBlob!(oid, tid);
+  } catch (error) {
+    if (error instanceof POSKeyError) return undefined;
+    throw error;
+  }
+}
+
+function restoreBlob(
+  target: Storage,
+  { oid, data }: DataRecord,
+  blob: BlobReader,
+  meta: TransactionMetaData,
+): void {
+  const path = newWorkingFile(target.blobDirectory!());
+  try {
+    writeContent(path, blob);
+    target.restoreBlob!(oid, data!, { path, consume: true }, meta);
+  } finally {
+    blob.close();
+    rmSync(path, { force: true });
+  }
+}
+
+function writeContent(path: string, blob: BlobReader): void {
+  const file = openSync(path, 'wx');
+  try {
+    const piece = Buffer.allocUnsafe(256 * 1024);
+    for (let position = 0; position < blob.size;) {
+      const count = blob.read(piece, 0, piece.length, position);
+      if (count === 0) break;
+      writeSync(file, piece, 0, count);
+      position += count;
+    }
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,8 +1,6 @@
 /**
  * Fields that objects got since the last commit. Until then they can be deleted, and an abort takes them away again; after it they are as firm as the others.
  */
-import { stampOf } from './stamp';
-
 /** The added fields of one cache. */
 export class AddedFields {
   readonly #names = new Map<object, string[]>();
@@ -33,16 +31,17 @@ export class AddedFields {
 
   /** They go. */
   abort(): void {
-    for (const object of [...this.#names.keys()]) this.abortOne(object);
+    for (const object of this.#names.keys()) this.withdraw(object);
+    this.#names.clear();
   }
 
-  /** Those of one object go. */
-  abortOne(object: object): void {
-    const names = this.#names.get(object);
-    if (names === undefined) return;
-    this.#names.delete(object);
-    const state = stampOf(object)?.state;
-    if (state === undefined) return;
-    for (const name of names.toReversed()) Reflect.deleteProperty(object, name);
+  /** Those of one object go until its state is loaded again: a savepoint may have kept them. */
+  withdraw(object: object): void {
+    for (const name of this.#names.get(object)?.toReversed() ?? []) Reflect.deleteProperty(object, name);
+  }
+
+  /** Whether a field of an object is not committed yet. */
+  has(object: object, name: string): boolean {
+    return this.#names.get(object)?.includes(name) ?? false;
   }
 }

@@ -258,7 +258,7 @@ export class ObjectCacheImpl implements ObjectCache {
     this.#savepoints = this.#savepoints.filter((known) => known.sequence <= mark.sequence);
     const touched = new Set<object>([...this.exposures.takeChanged(), ...this.#changed, ...this.#stored]);
     for (const oid of this.#overlay.splice(mark.overlay)) addIfFound(touched, this.#identity.get(oid));
-    for (const object of touched) this.addedFields.abortOne(object);
+    for (const object of touched) this.addedFields.withdraw(object);
     this.#strip(this.#created.splice(mark.created), touched);
     for (const object of touched) this.#forget(object);
     this.#changed = [];
@@ -371,7 +371,7 @@ export class ObjectCacheImpl implements ObjectCache {
   discard(object: object, record: ObjectRecord): void {
     if (record.serial === ZERO_TID && this.#created.includes(record.oid!)) return;
     if (record.status === Status.changed) this.#changed.splice(this.#changed.indexOf(object), 1);
-    this.addedFields.abortOne(object);
+    this.addedFields.withdraw(object);
     if (record.status !== Status.ghost) this.#drop(object, record, 'invalidation');
   }
 

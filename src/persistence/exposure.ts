@@ -1,6 +1,6 @@
 /**
- * Changes inside plain values are found by comparison: when the program gets hold of an array, a Map, … of an object's state, a structural copy is taken, and before
- * anything happens to the state the two are compared. The copy keeps structure and primitive values; it is not a value itself.
+ * Changes inside plain values are found by comparison: when the program gets hold of an array, a Map, … of an object's state, a note is made of each container in it, and before
+ * anything happens to the state the containers are compared with their notes. Containers inside are told apart by identity, so that a note is flat, and aliases need no care.
  */
 import { types } from 'node:util';
 import { bytesOf, childrenOf, isContainer, Kind, kindOf, ownNames } from './values';
@@ -9,30 +9,33 @@ import { bytesOf, childrenOf, isContainer, Kind, kindOf, ownNames } from './valu
 export interface Watch {
   readonly slot: number;
   readonly value: object;
-  readonly copy: Copy;
+  readonly copies: readonly Copy[];
 }
 
 /** Stands for an element of an array that does not exist. */
 const HOLE = Symbol('hole');
 
-/** A structural copy of one container or scalar. */
+/** What one container or scalar held. */
 export class Copy {
+  readonly source: object;
   readonly kind: Kind;
   readonly frozen: boolean;
   /** Names of own properties, for objects and instances (and Maps and Sets of subclasses). */
   readonly keys: readonly string[] | undefined;
-  /** What is inside, nested containers as copies; keys and values in turn for Maps. */
-  readonly items: unknown[];
+  /** What is directly inside; keys and values in turn for Maps. */
+  readonly items: readonly unknown[];
   /** A date's time, a copy of bytes, a URL's text. */
   readonly scalar: number | string | Uint8Array | undefined;
 
   constructor(
+    source: object,
     kind: Kind,
     frozen: boolean,
     keys: readonly string[] | undefined,
-    items: unknown[],
+    items: readonly unknown[],
     scalar: number | string | Uint8Array | undefined,
   ) {
+    this.source = source;
     this.kind = kind;
     this.frozen = frozen;
     this.keys = keys;
@@ -41,85 +44,47 @@ export class Copy {
   }
 }
 
-/** Copies a plain value. `own` hears of each container and scalar in it. */
-export function copyOf(root: object, own: (value: object) => void): Copy {
+/** Notes what a plain value holds: one copy for each container and scalar in it. */
+export function copiesOf(root: object): Copy[] {
   const top = shallow(root, kindOf(root));
-  own(root);
-  if (!hasObjects(top.items)) return top;
-  const copies = new Map<object, Copy>([[root, top]]);
-  const stack = [top];
-  for (let copy = stack.pop(); copy !== undefined; copy = stack.pop()) {
-    const items = copy.items;
-    for (let i = 0; i < items.length; i++) {
-      const item = items[i];
-      if (typeof item !== 'object' || item === null) continue;
+  const copies = [top];
+  if (!hasObjects(top.items)) return copies;
+  const seen = new Set<unknown>([root]);
+  for (let next = 0; next < copies.length; next++) {
+    for (const item of copies[next]!.items) {
+      if (typeof item !== 'object' || item === null || seen.has(item)) continue;
+      seen.add(item);
       const kind = kindOf(item);
-      if (kind > Kind.instance) continue;
-      let nested = copies.get(item);
-      if (nested === undefined) {
-        nested = shallow(item, kind);
-        copies.set(item, nested);
-        own(item);
-        stack.push(nested);
-      }
-      items[i] = nested;
+      if (kind <= Kind.instance) copies.push(shallow(item, kind));
     }
   }
-  return top;
+  return copies;
 }
 
-/** Whether a value is as it was when the copy was taken: contents, order, aliasing, holes, frozenness. */
-export function isAsCopied(root: object, top: Copy): boolean {
-  if (!sameShallow(root, top)) return false;
-  if (!hasObjects(top.items)) return true;
-  const values = new Map<Copy, object>([[top, root]]);
-  const copies = new Map<object, Copy>([[root, top]]);
-  const stack = [top];
-  for (let copy = stack.pop(); copy !== undefined; copy = stack.pop()) {
-    const items = copy.items;
-    const current = contents(values.get(copy)!, copy.kind);
-    for (let i = 0; i < items.length; i++) {
-      const nested = items[i];
-      if (!(nested instanceof Copy)) continue;
-      const value = current[i] as object;
-      const known = values.get(nested);
-      if (known !== undefined || copies.has(value)) {
-        if (known !== value || copies.get(value) !== nested) return false;
-        continue;
-      }
-      if (!sameShallow(value, nested)) return false;
-      values.set(nested, value);
-      copies.set(value, nested);
-      stack.push(nested);
-    }
-  }
+/** Whether everything is as it was noted: contents, order, identities, holes, frozenness. */
+export function areAsCopied(copies: readonly Copy[]): boolean {
+  for (const copy of copies) if (!isSame(copy)) return false;
   return true;
 }
 
 function shallow(value: object, kind: Kind): Copy {
   const keys = kind === Kind.object || kind === Kind.instance || hasOwnBesides(value, kind) ? ownNames(value) : undefined;
-  return new Copy(kind, Object.isFrozen(value), keys, contents(value, kind).slice(), scalarOf(value, kind));
+  return new Copy(value, kind, Object.isFrozen(value), keys, contents(value, kind).slice(), scalarOf(value, kind));
 }
 
-/** Compares all but what nested containers hold. */
-function sameShallow(value: object, copy: Copy): boolean {
-  const kind = kindOf(value);
-  if (kind !== copy.kind || Object.isFrozen(value) !== copy.frozen) return false;
-  if (kind === Kind.scalar) return sameScalar(scalarOf(value, kind), copy.scalar);
+function isSame(copy: Copy): boolean {
+  const { source, kind } = copy;
+  if (Object.isFrozen(source) !== copy.frozen) return false;
+  if (kind === Kind.scalar) return sameScalar(scalarOf(source, kind), copy.scalar);
   if (copy.keys !== undefined) {
-    if (!sameKeys(ownNames(value), copy.keys)) return false;
-  } else if (hasOwnBesides(value, kind)) return false;
-  return sameItems(contents(value, kind), copy.items);
+    if (!sameKeys(ownNames(source), copy.keys)) return false;
+  } else if (hasOwnBesides(source, kind)) return false;
+  return sameItems(contents(source, kind), copy.items);
 }
 
 function sameItems(current: readonly unknown[], items: readonly unknown[]): boolean {
   if (current.length !== items.length) return false;
-  for (let i = 0; i < items.length; i++) {
-    const was = items[i];
-    const is = current[i];
-    if (was === is && was !== 0) continue;
-    if (was instanceof Copy ? typeof is !== 'object' || is === null || is instanceof Copy : !Object.is(was, is)) return false;
-  }
+  for (let i = 0; i < items.length; i++) if (!Object.is(current[i], items[i])) return false;
   return true;
 }
 

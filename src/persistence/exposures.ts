@@ -3,7 +3,7 @@
  */
 import { readyBit } from './accessors';
 import { isManaged } from './classes';
-import { copyOf, isAsCopied, type Copy, type Watch } from './exposure';
+import { areAsCopied, copiesOf, type Copy, type Watch } from './exposure';
 import { StaleValueError } from './errors';
 import { ownerOf, setOwner } from './ownership';
 import { seal, type DropReason } from './sealing';
@@ -19,8 +19,8 @@ export const INSIDE = -1;
 
 type OnChange = (object: object, record: ObjectRecord) => void;
 
-/** Stands for the copy of a value whose object is going to be saved: there is nothing to compare it with yet. */
-const NO_COPY = undefined as unknown as Copy;
+/** For a value whose object is going to be saved: there is nothing to compare it with yet. */
+const NO_COPIES: readonly Copy[] = [];
 
 export class Exposures {
   readonly #onChange: OnChange;
@@ -43,8 +43,8 @@ export class Exposures {
   /** The program gets hold of a value. */
   expose(object: object, record: ObjectRecord, slot: number, value: object): void {
     if (!this.isOut(record, slot, value)) {
-      const copy = record.status === Status.saved ? copyFor(record, value) : NO_COPY;
-      this.#note(object, record, { slot, value, copy });
+      const copies = record.status === Status.saved ? copiesFor(record, value) : NO_COPIES;
+      this.#note(object, record, { slot, value, copies });
     }
     record.ready |= readyBit(slot);
   }
@@ -58,7 +58,7 @@ export class Exposures {
 
   /** A value is put into a field. */
   assigned(object: object, record: ObjectRecord, slot: number, value: object): void {
-    if (slot !== INSIDE || !this.isOut(record, slot, value)) this.#note(object, record, { slot, value, copy: NO_COPY });
+    if (slot !== INSIDE || !this.isOut(record, slot, value)) this.#note(object, record, { slot, value, copies: NO_COPIES });
     record.ready |= readyBit(slot);
   }
 
@@ -66,7 +66,7 @@ export class Exposures {
   isClean(record: ObjectRecord): boolean {
     const watch = record.watch;
     if (watch === undefined) return true;
-    for (const { value, copy } of watch) if (copy !== NO_COPY && !isAsCopied(value, copy)) return false;
+    for (const { copies } of watch) if (!areAsCopied(copies)) return false;
     return true;
   }
 
@@ -97,7 +97,7 @@ export class Exposures {
     const kept: Watch[] = [];
     for (const { slot, value } of watch) {
       const stays = slot === INSIDE ? (inside?.has(value) ?? true) : record.state[slot] === value;
-      if (stays) kept.push({ slot, value, copy: copyFor(record, value) });
+      if (stays) kept.push({ slot, value, copies: copiesFor(record, value) });
     }
     record.watch = kept.length > 0 ? kept : undefined;
     if (this.#inside.has(record)) {
@@ -183,8 +183,8 @@ export class Exposures {
   }
 }
 
-function copyFor(record: ObjectRecord, value: object): Copy {
-  return copyOf(value, (owned) => {
-    if (ownerOf(owned) === undefined) setOwner(owned, record);
-  });
+function copiesFor(record: ObjectRecord, value: object): Copy[] {
+  const copies = copiesOf(value);
+  for (const { source } of copies) if (ownerOf(source) === undefined) setOwner(source, record);
+  return copies;
 }

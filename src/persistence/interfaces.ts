@@ -67,6 +67,8 @@ export interface Jar {
    * @throws InvalidObjectReference when there is none of that name
    */
   sibling(databaseName: string): Jar;
+  /** False forbids references to objects of other databases. Default true. */
+  readonly crossReferences?: boolean;
   /** What `_p_jar` shows: the connection. Default: the jar itself. */
   readonly owner?: object;
   /** False forbids references to objects of other databases. */

@@ -186,7 +186,7 @@ export class Loader {
     target.state = state;
     target.ready = 0;
     target.status = Status.saved;
-    if (previous === model.empty || previous !== layout) defineMissing(object, layout);
+    if (previous === model.empty || previous !== layout) defineMissing(object, layout, this.#cache);
   }
 }
 
@@ -210,9 +210,11 @@ function scatter(layout: Layout, values: readonly unknown[]): State {
 }
 
 /** Gives an object the fields that it has not yet. Names that another process removed stay, and read `undefined`. */
-function defineMissing(object: object, layout: Layout): void {
+function defineMissing(object: object, layout: Layout, { addedFields }: ObjectCacheImpl): void {
   for (const { name, accessor } of layout.visible) {
-    if (!Object.hasOwn(object, name)) Object.defineProperty(object, name, accessor);
+    if (Object.hasOwn(object, name)) continue;
+    const uncommitted = addedFields.has(object, name);
+    Object.defineProperty(object, name, uncommitted ? { ...accessor, configurable: true } : accessor);
   }
 }
 

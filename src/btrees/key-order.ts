@@ -5,6 +5,7 @@
 import { inspect, types } from 'node:util';
 import { isReference } from '../persistence/index';
 import { InvalidKeyError } from './errors';
+import { momentOf } from './key-moments';
 
 /** First UTF-16 unit of a surrogate; below it, the order of units is the order of code points. */
 const FIRST_SURROGATE = 0xd800;
@@ -68,10 +69,7 @@ export function assertOrderable(key: unknown): void {
         key.forEach(assertOrderable);
         return;
       }
-      if (types.isDate(key)) {
-        if (Number.isNaN(key.getTime())) throw new InvalidKeyError(key, 'An invalid Date can’t be a key.');
-        return;
-      }
+      if (momentOf(key) !== undefined) return;
   }
   throw new InvalidKeyError(
     key,
@@ -123,7 +121,8 @@ function compareObjects(a: object, b: object): number {
     return compareArrays(a, b);
   if (isComparable(a)) return compareBy(a, b);
   if (isComparable(b)) return -compareBy(b, a);
-  if (types.isDate(a) && types.isDate(b)) return compareNumbers(a.getTime(), b.getTime());
+  const [x, y] = [momentOf(a), momentOf(b)];
+  if (x !== undefined && y !== undefined && x.order === y.order) return compareNumbers(x.value, y.value);
   throw mixed(a, b);
 }
 

@@ -2,7 +2,7 @@
  * What leaves and inner nodes of all collections have in common: their content, how it is loaded, followed and written.
  */
 import { POSKeyError } from '../errors';
-import { isReference, Managed, oidOf, serialOf } from '../persistence/index';
+import { isPersistent, isReference, Managed, oidOf, serialOf } from '../persistence/index';
 import { Content } from './content';
 import { DamagedTreeError, InvalidKeyError, InvalidValueError } from './errors';
 import type { Family } from './family';
@@ -269,7 +269,7 @@ export function emptyContent(node: TreeNode): Content {
 /** A node for people: class and oid. */
 export function describeNode(node: unknown): string {
   if (typeof node !== 'object' || node === null) return describeType(node);
-  const oid = oidOf(node);
+  const oid = isPersistent(node) ? oidOf(node) : undefined;
   const type = node instanceof TreeNode ? node.constructor.name : describeType(node);
   return oid === undefined ? `a ${type}` : `${type} 0x${oid.toString(16)}`;
 }

@@ -20,6 +20,7 @@ export function classOf(family: string, kind: Kind, leaf?: number, inner?: numbe
     static maxLeafSize = leaf;
     static maxInternalSize = inner;
   };
+  Object.defineProperty(sized, 'name', { value: `${family}${kind}` });
   return sized as unknown as Made;
 }
 

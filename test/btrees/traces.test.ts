@@ -132,11 +132,10 @@ function run(collection: AnyCollection, { op, args = [], kw, of, err }: Step): u
 describe.each(listFixtures('btrees', '.jsonl').filter((name) => name.startsWith('trace-')))('%s', (file) => {
   const lines = readJsonLines('btrees', file) as (Step | Run)[];
   let collection!: AnyCollection;
-  let title = '';
   const runs: { title: string; start: Run; steps: Step[] }[] = [];
   for (const line of lines) {
     if ('family' in line) {
-      title = `${line.kind} with ${line.max_leaf_size} and ${line.max_internal_size}`;
+      const title = `${line.kind} with ${line.max_leaf_size} and ${line.max_internal_size}`;
       runs.push({ title: `${runs.length}: ${title}`, start: line, steps: [] });
     } else {
       runs.at(-1)!.steps.push(line);

@@ -63,7 +63,7 @@ export class FieldList {
       list =
         last !== undefined && last.#lastKind === kind && last.#lastName === names[i]
           ? last
-          : list.#next(names[i]!, kind);
+          : list.nextList(names[i]!, kind);
     }
     if (list !== undefined) return list;
     const all = names.slice(0, count);
@@ -76,11 +76,11 @@ export class FieldList {
 
   /** This list and one more field. */
   with(name: string, kind: FieldKind): FieldList {
-    return this.#next(name, kind) ?? new FieldList([...this.names, name], [...this.kinds, kind], false);
+    return this.nextList(name, kind) ?? new FieldList([...this.names, name], [...this.kinds, kind], false);
   }
 
-  /** The canonical list with one more field; `undefined` beyond the bound. */
-  #next(name: string, kind: FieldKind): FieldList | undefined {
+  /** The canonical list with one more field; `undefined` beyond the bound. No #method: beside `static empty` tsc 6.0 emits a broken alias. */
+  private nextList(name: string, kind: FieldKind): FieldList | undefined {
     const key = `${kind}${name}`;
     let next = this.#nexts?.get(key);
     if (next === undefined) {

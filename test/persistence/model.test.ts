@@ -354,6 +354,7 @@ function run(world: World, [kind, a, b, c]: Command): void {
           throw new Error('a value of a dropped state took a change without a word');
         }
         const twin = attached ? world.twins.get(handle.node.id) : undefined;
+        world.touched.add(handle.node.id);
         if (twin) mutate(twin[handle.field] as object, b % 2, c, null);
         return;
       }

@@ -69,6 +69,8 @@ export interface Jar {
   sibling(databaseName: string): Jar;
   /** What `_p_jar` shows: the connection. Default: the jar itself. */
   readonly owner?: object;
+  /** False forbids references to objects of other databases. Default true. */
+  readonly crossReferences?: boolean;
   /** This jar's cache (a sibling's is reached through {@link sibling}). */
   readonly cache: ObjectCache;
   /** Something a programmer should know, said once a process and `key` (a container with very many references, …). */

@@ -21,7 +21,10 @@ class Account {
 }
 
 const directory = mkdtempSync(join(tmpdir(), 'zodb-bench-'));
-const table = new Table({ head: ['work', 'µs', 'bare µs', 'ratio'], colAligns: ['left', 'right', 'right', 'right'] });
+const table = new Table({
+  head: ['work', 'µs', 'bare µs', 'ratio'],
+  colAligns: ['left', 'right', 'right', 'right'],
+});
 
 /** Median of five rounds of `count` calls, in µs a call. */
 function time(count: number, work: (index: number) => void): number {
@@ -58,10 +61,14 @@ const db = new DB(join(directory, 'data.sqlite'), {
   cacheSize: 50_000,
 });
 db.transaction((root) => {
-  for (let id = 0; id < 20_000; id++) root.accounts.set(id, Object.assign(new Account(), { owner: `owner ${id}` }));
+  for (let id = 0; id < 20_000; id++)
+    root.accounts.set(id, Object.assign(new Account(), { owner: `owner ${id}` }));
 });
 
-row('empty transaction', time(5_000, () => db.transaction(() => undefined)));
+row(
+  'empty transaction',
+  time(5_000, () => db.transaction(() => undefined)),
+);
 {
   const manager = new TransactionManager();
   row(

@@ -1,9 +1,27 @@
 /** What a newcomer gets wrong first: each mistake is named, and nothing stored is lost or changed. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ClosedError, DB, FormatError, InvalidArgumentError, persistent, ReadOnlyError, transaction, ZodbError } from 'zodb';
+import {
+  ClosedError,
+  DB,
+  FormatError,
+  InvalidArgumentError,
+  persistent,
+  ReadOnlyError,
+  transaction,
+  ZodbError,
+} from 'zodb';
 
 let directory: string;
 beforeEach(() => {
@@ -72,7 +90,11 @@ test('a file without permission to write is refused, or opened read-only when th
     catch (error) { console.log(error.name, error.code, error.message); }`;
   const uid = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
   try {
-    const output = execFileSync(process.execPath, ['-e', script], { encoding: 'utf8', cwd: process.cwd(), ...uid });
+    const output = execFileSync(process.execPath, ['-e', script], {
+      encoding: 'utf8',
+      cwd: process.cwd(),
+      ...uid,
+    });
     expect(output).toMatch(/ReadOnlyError|StorageError|LockError/);
     expect(output).toContain(path);
   } finally {

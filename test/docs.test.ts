@@ -33,7 +33,9 @@ function runnable(code: string): string {
   }).code;
 }
 
-const files = ['README.md', ...readdirSync('docs').map((name) => `docs/${name}`)].filter((name) => name.endsWith('.md'));
+const files = ['README.md', ...readdirSync('docs').map((name) => `docs/${name}`)].filter((name) =>
+  name.endsWith('.md'),
+);
 const examples = files.flatMap(examplesOf);
 
 let directory: string;

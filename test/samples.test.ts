@@ -2,7 +2,9 @@
 import { execFileSync } from 'node:child_process';
 
 function run(...args: string[]): string[] {
-  const output = execFileSync(process.execPath, ['node_modules/ts-node/dist/bin.js', ...args], { encoding: 'utf8' });
+  const output = execFileSync(process.execPath, ['node_modules/ts-node/dist/bin.js', ...args], {
+    encoding: 'utf8',
+  });
   return output.trimEnd().split('\n');
 }
 

@@ -40,7 +40,9 @@ function transfer(from: string, to: string, amount: number): void {
 
 function print(when: string): void {
   db.transaction((root) => {
-    const line = [...root.accounts].map(([name, { balance, history }]) => `${name} ${balance} (${history.join(' ')})`);
+    const line = [...root.accounts].map(
+      ([name, { balance, history }]) => `${name} ${balance} (${history.join(' ')})`,
+    );
     console.log(`${when}: ${line.join(', ')}`);
   });
 }

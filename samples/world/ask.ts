@@ -20,7 +20,10 @@ export function ask(file: string, show: (line: string) => void): void {
   );
 
   answer(conn, show, 'Every city of 1,000,000 to 1,050,000 people', () => {
-    const range = { min: Object.freeze([1_000_000, 0] as const), max: Object.freeze([1_050_000, 0] as const) };
+    const range = {
+      min: Object.freeze([1_000_000, 0] as const),
+      max: Object.freeze([1_050_000, 0] as const),
+    };
     const found = [...root.citiesByPopulation.values(range)];
     const names = found.map((city) => `${city.name} (${city.country?.code ?? '?'})`);
     return [`${names.length}: ${names.slice(0, 8).join(', ')} …`];
@@ -31,7 +34,12 @@ export function ask(file: string, show: (line: string) => void): void {
   show('  … and a note was pushed into a nested array of Portugal, and committed.');
 }
 
-function answer(conn: Connection, show: (line: string) => void, question: string, work: () => string[]): void {
+function answer(
+  conn: Connection,
+  show: (line: string) => void,
+  question: string,
+  work: () => string[],
+): void {
   conn.getTransferCounts({ clear: true });
   const started = performance.now();
   const lines = work();

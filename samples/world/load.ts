@@ -55,7 +55,9 @@ export function load(file: string, show: (line: string) => void): void {
   const megabytes = (db.getSize() / 1e6).toFixed(1);
   db.close();
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  show(`  ${countries.length} countries, ${cities.length} cities, ${objects} objects, ${megabytes} MB, ${seconds} s`);
+  show(
+    `  ${countries.length} countries, ${cities.length} cities, ${objects} objects, ${megabytes} MB, ${seconds} s`,
+  );
 }
 
 function append(tree: OOBTree<string, City[]>, name: string, city: City): void {

@@ -29,7 +29,9 @@ if (first && first in steps) {
   try {
     for (const step of Object.keys(steps) as (keyof typeof steps)[]) {
       say(`${titles[step]}:`);
-      const child = spawnSync(process.execPath, [...process.execArgv, __filename, step, file], { stdio: 'inherit' });
+      const child = spawnSync(process.execPath, [...process.execArgv, __filename, step, file], {
+        stdio: 'inherit',
+      });
       if (child.status !== 0) throw new Error(`The step "${step}" failed.`);
     }
   } finally {

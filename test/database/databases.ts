@@ -19,7 +19,11 @@ export function onEveryDatabase(title: string, tests: (open: OpenDatabase) => vo
       rmSync(directory, { recursive: true, force: true });
     });
     tests((options = {}) => {
-      const where = { memory: null, sqlite: join(directory, 'data.sqlite'), file: join(directory, 'Data.fs') }[kind];
+      const where = {
+        memory: null,
+        sqlite: join(directory, 'data.sqlite'),
+        file: join(directory, 'Data.fs'),
+      }[kind];
       const db = new DB(where, options) as unknown as DB;
       opened.push(db);
       return db;

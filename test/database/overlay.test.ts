@@ -32,7 +32,11 @@ test('oids come in ascending order, each once', () => {
 
 test('against a model, with records in memory and in the spill file', () => {
   const command = fc.oneof(
-    fc.record({ do: fc.constant('set' as const), oid: fc.integer({ min: 0, max: 5 }), data: fc.string({ maxLength: 40 }) }),
+    fc.record({
+      do: fc.constant('set' as const),
+      oid: fc.integer({ min: 0, max: 5 }),
+      data: fc.string({ maxLength: 40 }),
+    }),
     fc.record({ do: fc.constant('mark' as const) }),
     fc.record({ do: fc.constant('rollback' as const), to: fc.nat(10) }),
     fc.record({ do: fc.constant('clear' as const) }),

@@ -29,7 +29,12 @@ onEveryDatabase('savepoint', (open) => {
     const late = new Note('after');
     note.next!.next = late;
     savepoint.rollback();
-    expect([note.text, note.lines, note.next!.text, note.next!.next]).toEqual(['two', ['kept'], 'before', null]);
+    expect([note.text, note.lines, note.next!.text, note.next!.next]).toEqual([
+      'two',
+      ['kept'],
+      'before',
+      null,
+    ]);
     expect(oidOf(late)).toBeUndefined();
     ann.commit();
     const ben = user(db);

@@ -65,7 +65,8 @@ export class BlobDirectory {
     let open = true;
     return {
       size,
-      read: (target, offset, length, position) => fs.readSync(fd, target, offset, length, position),
+      read: (target, offset, length, position) =>
+        fs.readSync(fd, target, offset, Math.min(length, target.length - offset), position),
       close() {
         if (open) fs.closeSync(fd);
         open = false;

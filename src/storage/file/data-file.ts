@@ -2,6 +2,7 @@ import { POSKeyError } from '../../errors';
 import { ZERO_TID, type Oid, type Tid } from '../../ids';
 import type { BoundedRecord, LoadedRecord } from '../interfaces';
 import { BlockCache } from './block-cache';
+import { recordLength, type Checksums } from './checksums';
 import { DamagedFileError } from './errors';
 import type { FileSystem } from './file-system';
 import {
@@ -55,6 +56,8 @@ export class DataFile {
   readonly index: OidIndex;
   readonly system: FileSystem;
   readonly cache: BlockCache;
+  /** Checks what is loaded, where checksums are kept. */
+  checksums: Checksums | undefined;
   readonly #header = new DataHeader();
   #users = 1;
 
@@ -94,7 +97,10 @@ export class DataFile {
     const size = readNumber(block, offset + 34);
     const tidHigh = block.readUInt32BE(offset + 8);
     const tidLow = block.readUInt32BE(offset + 12);
-    if (size !== 0) return new FileRecord(this.cache.bytes(position + DATA_HEADER, size), tidHigh, tidLow);
+    if (size !== 0) {
+      if (this.checksums !== undefined) this.#verify(position, size);
+      return new FileRecord(this.cache.bytes(position + DATA_HEADER, size), tidHigh, tidLow);
+    }
     const resolved = this.resolve(oid, position);
     if (resolved === undefined) throw new POSKeyError(oid);
     return new FileRecord(resolved.data, tidHigh, tidLow);
@@ -191,6 +197,7 @@ export class DataFile {
     for (;;) {
       const offset = this.#find(position, oid);
       if (readNumber(this.cache.block, offset + 34) !== 0) return position;
+      if (this.checksums !== undefined) this.#verify(position, 0);
       const back = this.backPointer(position);
       if (back === 0) return 0;
       if (!(back < position))
@@ -205,6 +212,7 @@ export class DataFile {
     if (at === 0) return undefined;
     const offset = this.cache.find(at, DATA_HEADER);
     const size = readNumber(this.cache.block, offset + 34);
+    if (this.checksums !== undefined) this.#verify(at, size);
     return { data: this.cache.bytes(at + DATA_HEADER, size), position: at };
   }
 
@@ -220,6 +228,10 @@ export class DataFile {
 
   release(): void {
     if (--this.#users === 0) this.system.close(this.fd);
+  }
+
+  #verify(position: number, size: number): void {
+    this.checksums!.verify(this.path, position, this.cache.bytes(position, recordLength(size)));
   }
 
   #find(position: number, oid: Oid): number {

@@ -23,9 +23,11 @@ import { references } from '../../record/index';
 import { supportsManifest } from '../capabilities';
 import { CommitLock } from '../commit-lock';
 import type {
+  BackupReport,
   BlobReader,
   BlobSource,
   BoundedRecord,
+  CheckReport,
   CurrentRecord,
   HistoryEntry,
   InstanceOptions,
@@ -46,6 +48,9 @@ import type { Steps } from '../steps';
 import type { TransactionMetaData } from '../transaction-meta';
 import { selectUndoable } from '../undo-log';
 import { BlobDirectory } from './blob-directory';
+import { checkFile } from './check';
+import { Checksums } from './checksums';
+import { copyFile } from './copy-file';
 import { isBlob } from './blob-record';
 import { FileCommit } from './commit';
 import type { DataFile } from './data-file';
@@ -67,7 +72,7 @@ import { packFile } from './pack';
 import { PackGate } from './pack-gate';
 import { PendingTransaction } from './pending';
 
-const READING = { history: true, iterate: true, currentRecords: true, persistent: true };
+const READING = { history: true, iterate: true, currentRecords: true, persistent: true, maintenance: true };
 const WRITING = { ...READING, undo: true, pack: true, restore: true, deleteObject: true, asyncCommit: true };
 const BLOBS = { blobs: true, blobPaths: true };
 
@@ -134,6 +139,7 @@ export class FileStorage implements Storage {
       });
       this.#commitLock = new CommitLock(file);
       if (!this.readOnly) this.#tidyUp(opened);
+      this.#openChecksums(false);
     } catch (error) {
       this.#fileLock?.release();
       throw error;
@@ -361,6 +367,22 @@ export class FileStorage implements Storage {
     return this.#blobDirectory().temporary();
   }
 
+  /** Reads the whole file: structure, pointers, checksums where there are any, references, blobs. */
+  check(): Steps<CheckReport> {
+    this.#checkOpen();
+    return checkFile({
+      file: this.#file,
+      blobs: this.#blobs,
+      references: (record) => this.#references(record),
+    });
+  }
+
+  /** Copies the file to `path`, and its blobs to `path` with `.blobs` added. For increments see `docs/backup.md`. */
+  backup(path: string): Steps<BackupReport> {
+    this.#checkOpen();
+    return copyFile(this.#file, this.#blobs, path);
+  }
+
   *pack(options: PackOptions = {}): Steps<PackReport> {
     this.#checkWritable();
     if (this.#isPacking) throw new StorageError('A pack of this storage is under way.', { code: 'PACKING' });
@@ -372,9 +394,10 @@ export class FileStorage implements Storage {
         system: this.#system,
         options: { gc: this.#options.packGc ?? true, ...options },
         keepOld: this.#options.packKeepOld ?? true,
-        references: (record) => this.#host?.references(record) ?? references(record),
+        references: (record) => this.#references(record),
         isBlob,
         blobs: this.#blobs,
+        verify: (position, walker) => this.#file.checksums?.verify(this.name, position, walker.bytes()),
         gate: new PackGate(this.#commitLock, this.name),
         replace: (file, packedTo) => this.#replaceFile(file, packedTo),
         failed: (cause) => this.#fail(cause),
@@ -470,7 +493,12 @@ export class FileStorage implements Storage {
         );
       }
       const pending = new PendingTransaction(
-        { system: this.#system, fd: this.#file.fd, base: this.#file.size },
+        {
+          system: this.#system,
+          fd: this.#file.fd,
+          base: this.#file.size,
+          withChecksums: this.#file.checksums !== undefined,
+        },
         txn,
         tid ?? newTid(this.#lastTid),
         status === 'p' ? Status.PACKED : Status.COMPLETE,
@@ -498,6 +526,7 @@ export class FileStorage implements Storage {
       if (back === 0) this.#removals++;
     }
     file.cache.grow(pending.end);
+    this.#addChecksums(pending);
     commit.finished();
     this.#adapter.committed(pending.tid, [...pending.records.keys()], txn);
     this.#lastTid = pending.tid;
@@ -536,16 +565,19 @@ export class FileStorage implements Storage {
     for (const iterator of this.#iterators) iterator.return();
     this.#commit = undefined;
     this.#commitLock.close(this.#closedError());
+    this.#file.checksums?.close();
     this.#file.release();
     this.#fileLock?.release();
   }
 
   #replaceFile(file: DataFile, packedTo: Tid): void {
+    this.#file.checksums?.close();
     this.#file.release();
     this.#file = file;
     this.#removals++;
     if (packedTo > this.#packedTo) this.#packedTo = packedTo;
     this.#untidy = false;
+    this.#openChecksums(true);
     this.#saveIndex();
   }
 
@@ -564,6 +596,30 @@ export class FileStorage implements Storage {
     }
   }
 
+  /** Side files of a format that Python doesn't know: only where they are wanted, or there already. */
+  #openChecksums(anew: boolean): void {
+    const wanted = this.#options.checksums ?? this.#system.size(`${this.name}.crc`) >= 0;
+    if (!wanted) return;
+    const checksums = Checksums.open(this.#file, this.readOnly, anew);
+    this.#file.checksums = checksums;
+  }
+
+  #addChecksums(pending: PendingTransaction): void {
+    const { checksums } = this.#file;
+    if (checksums === undefined) return;
+    for (const [position, sum] of pending.checksums) checksums.add(position, sum);
+    try {
+      checksums.save();
+    } catch (error) {
+      // They are made again when the file is opened.
+      this.#warn({
+        code: 'CHECKSUMS_NOT_SAVED',
+        path: checksums.path,
+        message: `Checksums of ${this.name} were not saved: ${String(error)}.`,
+      });
+    }
+  }
+
   #iterator<Item>(inner: Iterator<Item>): FileIterator<Item> {
     const iterator: FileIterator<Item> = new FileIterator(this.#file, inner, () =>
       this.#iterators.delete(iterator),
@@ -576,6 +632,10 @@ export class FileStorage implements Storage {
     this.#checkWritable();
     this.#commitLock.require(txn);
     return this.#commit!;
+  }
+
+  #references(record: Uint8Array): readonly Oid[] {
+    return this.#host === undefined ? references(record) : this.#host.references(record);
   }
 
   #seen(oid: Oid): void {

@@ -14,7 +14,8 @@ import {
 import { OidIndex } from './oid-index';
 import type { PackRequest } from './pack';
 import type { PackTarget } from './pack-files';
-import { isKept, RecordWalker, referencesAt, type PackSurvey } from './pack-mark';
+import { isKept, referencesAt, type PackSurvey } from './pack-mark';
+import { RecordWalker } from './record-walker';
 
 const STEP = 200;
 
@@ -81,6 +82,7 @@ export function* copyPacked(
         }
         continue;
       }
+      request.verify(at, walker);
       // A copy: the walker's buffer is overwritten before the target writes.
       const data = size === 0 ? file.resolve(oid, at)?.data : Buffer.from(walker.data());
       if (survey.pointedTo.has(at)) moved.set(at, out);
@@ -143,6 +145,7 @@ export function* appendRest(request: PackRequest, survey: PackSurvey, copy: Pack
     const records: { oid: Oid; at: number; previous: number; back: number }[] = [];
     for (let record = walker.first(); record !== undefined; record = walker.next()) {
       const { oid, position: at, previous, size } = record;
+      request.verify(at, walker);
       records.push({ oid, at, previous, back: size === 0 ? walker.back() : -1 });
       if (isNew && size !== 0 && survey.reachable !== undefined) {
         for (const target of referencesAt(request, at, walker.data())) {

@@ -1,21 +1,12 @@
 /** The first half of a pack: what is current at the pack time, and what can be reached. */
 import type { Oid, Tid } from '../../ids';
 import type { Progress, Steps } from '../steps';
-import type { DataFile } from './data-file';
 import { DamagedFileError } from './errors';
-import {
-  DataHeader,
-  DATA_HEADER,
-  FIRST_POSITION,
-  readNumber,
-  Status,
-  TransactionHeader,
-  TRANSACTION_HEADER,
-} from './format';
+import { FIRST_POSITION, Status } from './format';
 import { OidIndex } from './oid-index';
 import { OidSet } from './oid-set';
 import type { PackRequest } from './pack';
-import type { ScanBuffer } from './scan-buffer';
+import { RecordWalker } from './record-walker';
 
 /** Records looked at between two steps. */
 const STEP = 200;
@@ -126,81 +117,5 @@ export function referencesAt(request: PackRequest, position: number, data: Uint8
     throw new DamagedFileError(request.file.path, position, "the references of a record can't be read", {
       cause: error,
     });
-  }
-}
-
-/** Goes through records in file order and checks their structure on the way. */
-export class RecordWalker {
-  readonly reader: ScanBuffer;
-  readonly #file: DataFile;
-  readonly #transaction = new TransactionHeader();
-  readonly #record = new DataHeader();
-  #at = 0;
-
-  constructor(file: DataFile) {
-    this.#file = file;
-    this.reader = file.scanner();
-  }
-
-  /** Goes to the transaction at `position`. The object is the same each time. */
-  transaction(position: number): TransactionHeader {
-    const { reader } = this;
-    if (position + TRANSACTION_HEADER > reader.size) reader.size = this.#file.size;
-    const header = this.#transaction;
-    const offset = this.#find(position, TRANSACTION_HEADER);
-    header.read(reader.buffer, offset, position);
-    if (!(header.next <= this.#file.size) || header.length < header.headerLength) {
-      throw new DamagedFileError(this.#file.path, position, 'the length of a transaction is impossible');
-    }
-    if (header.next > reader.size) reader.size = this.#file.size;
-    const trailer = this.#find(header.end, 8);
-    if (readNumber(reader.buffer, trailer) !== header.length) {
-      throw new DamagedFileError(this.#file.path, header.end, 'the two lengths of a transaction differ');
-    }
-    return header;
-  }
-
-  first(): DataHeader | undefined {
-    this.#at = this.#transaction.position + this.#transaction.headerLength;
-    return this.#read();
-  }
-
-  next(): DataHeader | undefined {
-    this.#at += this.#record.length;
-    return this.#read();
-  }
-
-  /** What the record points back to; it must have no data. */
-  back(): number {
-    const offset = this.#find(this.#record.position + DATA_HEADER, 8);
-    return readNumber(this.reader.buffer, offset);
-  }
-
-  /** The record's data, until the next call of anything here. */
-  data(): Buffer {
-    const { position, size } = this.#record;
-    const offset = this.#find(position + DATA_HEADER, size);
-    return this.reader.buffer.subarray(offset, offset + size);
-  }
-
-  #read(): DataHeader | undefined {
-    const transaction = this.#transaction;
-    const record = this.#record;
-    if (this.#at >= transaction.end) return undefined;
-    const offset = this.#find(this.#at, DATA_HEADER);
-    record.read(this.reader.buffer, offset, this.#at);
-    if (
-      record.version !== 0 ||
-      record.transaction !== transaction.position ||
-      !(this.#at + record.length <= transaction.end) ||
-      !(record.previous < this.#at)
-    ) {
-      throw new DamagedFileError(this.#file.path, this.#at, 'a data record does not fit its transaction');
-    }
-    return record;
-  }
-
-  #find(position: number, length: number): number {
-    return this.reader.find(position, length);
   }
 }

@@ -21,6 +21,7 @@ import type { DataFile } from './data-file';
 import type { FileSystem } from './file-system';
 import { appendRest, copyPacked, type PackCopy } from './pack-copy';
 import { exchangeFiles, PackTarget } from './pack-files';
+import type { RecordWalker } from './record-walker';
 import { markReachable, surveyFile, type PackSurvey } from './pack-mark';
 
 /** What a pack works with. */
@@ -33,6 +34,8 @@ export interface PackRequest {
   readonly references: (record: Uint8Array) => readonly Oid[];
   readonly isBlob: (record: Uint8Array) => boolean;
   readonly blobs: BlobDirectory | undefined;
+  /** Checks the walker's record against its checksum, where there are any. */
+  readonly verify: (position: number, walker: RecordWalker) => void;
   /** Keeps commits out of the last steps. */
   readonly gate: CommitGate;
   /** The new file is in place. Nothing may be written to the old one from now on. */
@@ -56,7 +59,8 @@ export function* packFile(request: PackRequest): Steps<PackReport> {
   const packTid = packTime(request);
   const survey = yield* surveyFile(request, packTid);
   if (survey === undefined) return NOTHING;
-  if (request.options.gc ?? true) {
+  // Without a root nothing would be reachable.
+  if ((request.options.gc ?? true) && survey.current.get(ROOT_OID) !== 0) {
     yield* markReachable(request, survey, [ROOT_OID, ...(request.options.roots ?? [])]);
   }
   if (request.options.dryRun) return yield* dryRun(request, survey);

@@ -1,5 +1,6 @@
 import type { Oid, Tid } from '../../ids';
 import type { TransactionMetaData } from '../transaction-meta';
+import { crc32 } from './checksums';
 import { writeFully, type FileSystem } from './file-system';
 import {
   DATA_HEADER,
@@ -48,9 +49,11 @@ export class PendingTransaction {
   #written = 0;
   /** Where the next record goes. */
   #end: number;
+  /** Position and checksum of each record, where checksums are kept. */
+  readonly #sums: [position: number, sum: number][] | undefined;
 
   constructor(
-    target: { system: FileSystem; fd: number; base: number },
+    target: { system: FileSystem; fd: number; base: number; withChecksums: boolean },
     txn: TransactionMetaData,
     tid: Tid,
     status: number,
@@ -59,6 +62,7 @@ export class PendingTransaction {
     this.#system = target.system;
     this.#fd = target.fd;
     this.base = target.base;
+    this.#sums = target.withChecksums ? [] : undefined;
     this.txn = txn;
     this.tid = tid;
     this.status = status;
@@ -67,6 +71,10 @@ export class PendingTransaction {
     this.#pieces.push(header);
     this.#buffered = header.length;
     this.#end = this.base + header.length;
+  }
+
+  get checksums(): readonly (readonly [position: number, sum: number])[] {
+    return this.#sums ?? [];
   }
 
   /** Where the next record will be. */
@@ -93,6 +101,10 @@ export class PendingTransaction {
       back: data === undefined ? back : undefined,
       data: keep ? data : undefined,
     });
+    if (this.#sums !== undefined) {
+      const sum = crc32(header);
+      this.#sums.push([this.#end, data === undefined ? sum : crc32(data, sum)]);
+    }
     this.#push(header);
     if (data !== undefined) this.#push(data);
     if (this.#buffered > SPILL_BYTES) this.#flush();

@@ -6,7 +6,7 @@ import { FileStorage } from '../../../src/storage/file';
 import { DataFile } from '../../../src/storage/file/data-file';
 import { nodeFileSystem } from '../../../src/storage/file/file-system';
 import { openDataFile } from '../../../src/storage/file/open-file';
-import { RecordWalker } from '../../../src/storage/file/pack-mark';
+import { RecordWalker } from '../../../src/storage/file/record-walker';
 import type { BoundedRecord } from '../../../src/storage';
 import { fixturePath, listFixtures, readJson } from '../../fixtures';
 

@@ -182,12 +182,11 @@ function inspectPersistent(this: object, depth: number, options: InspectOptions)
   return shown;
 }
 
-/** An object that `inspect` shows under the name of another one's class. */
+/** An object of the same class, without the hook, that `inspect` shows as it is. */
 function shownAs(object: object): object {
-  const prototype = Object.create(null, {
-    constructor: { value: object.constructor },
+  return Object.create(Object.getPrototypeOf(object) as object, {
+    [inspect.custom]: { value: undefined },
   }) as object;
-  return Object.create(prototype) as object;
 }
 
 /** What `inspect` shows of an object that is not tracked yet: its own properties, as they are. */

@@ -5,7 +5,7 @@
 import * as fc from 'fast-check';
 import { ConflictError } from '../../src/errors';
 import { ROOT_OID } from '../../src/ids';
-import { deactivate, persistent, Registry, StaleValueError } from '../../src/persistence/index';
+import { deactivate, persistent, StaleValueError } from '../../src/persistence/index';
 import { MapJar, Records } from './map-jar';
 
 const SCALE = Number(process.env['ZODB_SOAK'] ?? 0);
@@ -349,16 +349,18 @@ function run(world: World, [kind, a, b, c]: Command): void {
       }
       if (handle.era !== world.era) {
         // Popping from an empty array and the like changes nothing, and need not fail.
-        const attached = handle.node[handle.field] === handle.real;
+        const holder = reachable(world.root).find((node) => node[handle.field] === handle.real);
+        const attached = holder !== undefined;
         if (!attached && !world.freed.has(handle.real) && b % 2 === 0) {
           throw new Error('a value of a dropped state took a change without a word');
         }
-        const twin = attached ? world.twins.get(handle.node.id) : undefined;
-        world.touched.add(handle.node.id);
+        if (holder) world.touched.add(holder.id);
+        const twin = holder && world.twins.get(holder.id);
         if (twin) mutate(twin[handle.field] as object, b % 2, c, null);
         return;
       }
-      world.touched.add(handle.node.id);
+      const holder = reachable(world.root).find((node) => node[handle.field] === handle.real);
+      world.touched.add((holder ?? handle.node).id);
       mutate(handle.plain, b % 2, c, null);
       return;
     }

@@ -1,3 +1,4 @@
+import { distance } from 'fastest-levenshtein';
 import { InvalidArgumentError } from '../errors';
 import type { Registry } from '../persistence/index';
 import type { DB } from './db';
@@ -72,11 +73,20 @@ export function splitOptions(options: Record<string, unknown>): {
   const rest: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
-    (OWN_OPTIONS.has(name) ? own : rest)[name] = value;
+    if (OWN_OPTIONS.has(name)) own[name] = value;
+    else rest[refuseMisspelt(name)] = value;
   }
   const settings = { ...DEFAULTS, ...own } as Settings;
   for (const [name, value] of Object.entries(DEFAULTS)) checkOption(name, own[name], value);
   return { settings, rest };
+}
+
+/** The storage names the options it doesn't know; what is nearly one of the DB's is named here. */
+function refuseMisspelt(name: string): string {
+  const meant = [...OWN_OPTIONS].find((known) => distance(known, name) <= 2);
+  if (meant)
+    throw new InvalidArgumentError(`There is no option ${JSON.stringify(name)}; did you mean ${meant}?`);
+  return name;
 }
 
 function checkOption(name: string, given: unknown, standard: unknown): void {

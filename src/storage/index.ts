@@ -33,3 +33,4 @@ export {
   type ZlibStorageOptions,
   type ZstdCodec,
 } from './wrap';
+export { crc32 } from './sqlite/crc32';

@@ -4,3 +4,6 @@ export { ClientDisconnected, CommitOutcomeUnknownError, ServerException, ZeoProt
 export { ZeoServer, type ServerTlsOptions, type ZeoServerOptions } from './server/server';
 export { prometheusText, type StorageStatus } from './server/status';
 export type { ServerLogger } from './server/logger';
+export { ClientStorage } from './client/client-storage';
+export type { ClientStorageOptions, ClientTlsOptions, ZeoServerAddress } from './client/options';
+export type { CacheStatistics } from './client/record-cache';

@@ -1,0 +1,172 @@
+import {
+  makeCodec,
+  CLIENT_DECODE_LIMITS,
+  FLAG,
+  HEARTBEAT_ID,
+  messageKey,
+  REPLY,
+  type Codec,
+} from '../wire/codec';
+import { errorFromWire } from '../wire/errors-on-wire';
+import { frame, FrameReader } from '../wire/frames';
+import { answerAnnouncement, HANDSHAKE_LIMIT } from '../wire/handshake';
+import { tuple, type WireValue } from '../wire/values';
+import type { SyncBridge } from '../../bridge/index';
+import { ClientDisconnected } from '../errors';
+import type { ZeoAddress } from '../address';
+import { Call } from './call';
+import type { SocketOrder } from './socket-worker';
+
+/** One-way messages wait for the next call up to this many bytes. */
+const OUTBOX_BYTES = 256 << 10;
+/** Milliseconds between two signs of life; Python's number. */
+const HEARTBEAT = 60_000;
+
+/** What a server says unasked. */
+export interface ServerMessages {
+  /** Called for every one-way message, in the order of the wire. */
+  onMessage(connection: ServerConnection, name: string, args: WireValue): void;
+}
+
+/** One connection to a server, from the handshake on: calls go out, answers find their calls. */
+export class ServerConnection {
+  /** Set when the handshake is over. */
+  onReady: () => void = () => undefined;
+  closed = false;
+  readonly #frames = new FrameReader(HANDSHAKE_LIMIT);
+  readonly #calls = new Map<number | string, Call<unknown>[]>();
+  #codec: Codec | undefined;
+  #nextId = 1;
+  #outbox: Buffer[] = [];
+  #outboxBytes = 0;
+  #flushing = false;
+
+  constructor(
+    readonly id: number,
+    readonly address: ZeoAddress,
+    private readonly bridge: SyncBridge,
+    private readonly server: ServerMessages,
+    private readonly maxMessageBytes: number,
+  ) {}
+
+  /** Number of calls that wait for an answer. */
+  get pending(): number {
+    return this.#calls.size;
+  }
+
+  /** Calls a method. The answer is handled in the order of the wire by `settle`. */
+  call<Result>(name: string, args: WireValue, settle: (value: WireValue) => Result): Call<Result> {
+    const call = new Call(name, settle);
+    this.#send(this.#nextId++, call as Call<unknown>, name, args);
+    return call;
+  }
+
+  /** Calls `loadBefore`; its arguments are its id, so equal loads share one answer. */
+  callLoad<Result>(args: WireValue, settle: (value: WireValue) => Result): Call<Result> {
+    const call = new Call('loadBefore', settle);
+    this.#send(args, call as Call<unknown>, 'loadBefore', args);
+    return call;
+  }
+
+  /** Sends a message that has no answer; it leaves with the next call, or soon. */
+  oneWay(name: string, args: WireValue): void {
+    if (this.closed) throw new ClientDisconnected('The connection to the ZEO server is lost.');
+    this.#push(this.#codec!.encode(0, FLAG.oneWay, name, args));
+    if (this.#outboxBytes > OUTBOX_BYTES) this.flush();
+    else if (!this.#flushing) {
+      this.#flushing = true;
+      setImmediate(() => this.flush());
+    }
+  }
+
+  /** Sends what waits. */
+  flush(): void {
+    this.#flushing = false;
+    if (this.#outbox.length === 0 || this.closed) return;
+    const bytes = this.#outbox.length === 1 ? this.#outbox[0]! : Buffer.concat(this.#outbox);
+    this.#outbox = [];
+    this.#outboxBytes = 0;
+    this.bridge.post([this.id, bytes]);
+  }
+
+  /** Takes what the socket brought. Throws `ZeoProtocolError`. */
+  receive(chunk: Buffer): void {
+    this.#frames.push(chunk);
+    for (let bytes = this.#frames.next(); bytes && !this.closed; bytes = this.#frames.next()) {
+      if (this.#codec) this.#handle(this.#codec, bytes);
+      else this.#shakeHands(bytes);
+    }
+  }
+
+  /** The socket is gone: every call that waits fails. */
+  fail(error: unknown): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#outbox = [];
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    for (const waiting of calls) for (const call of waiting) call.fail(error);
+  }
+
+  /** Gives the connection up. */
+  close(): void {
+    if (this.closed) return;
+    this.flush();
+    this.fail(new ClientDisconnected('The connection to the ZEO server was closed.'));
+    this.bridge.post({ op: 'close', connection: this.id } satisfies SocketOrder);
+  }
+
+  #shakeHands(announcement: Buffer): void {
+    const { letter, answer } = answerAnnouncement(announcement);
+    this.#codec = makeCodec(letter, CLIENT_DECODE_LIMITS);
+    this.#frames.limit = this.maxMessageBytes;
+    this.bridge.post([this.id, frame(answer)]);
+    const heartbeat = this.#codec.encode(HEARTBEAT_ID, 0, REPLY, null);
+    const order: SocketOrder = {
+      op: 'heartbeat',
+      connection: this.id,
+      bytes: heartbeat,
+      interval: HEARTBEAT,
+    };
+    this.bridge.post(order);
+    this.onReady();
+  }
+
+  #handle(codec: Codec, bytes: Buffer): void {
+    const { id, name, flag, args } = codec.decode(bytes);
+    if (name !== REPLY) return this.server.onMessage(this, name, args);
+    const key = messageKey(id);
+    const calls = key === undefined ? undefined : this.#calls.get(key);
+    if (!calls) return;
+    this.#calls.delete(key!);
+    if (flag === FLAG.error) {
+      const error = errorFromWire(args);
+      for (const call of calls) call.fail(error);
+    } else for (const call of calls) call.succeed(args);
+  }
+
+  #send(id: WireValue, call: Call<unknown>, name: string, args: WireValue): void {
+    if (this.closed || !this.#codec) {
+      call.fail(new ClientDisconnected('There is no connection to a ZEO server.'));
+      return;
+    }
+    const key = messageKey(id)!;
+    const same = this.#calls.get(key);
+    if (same) {
+      same.push(call);
+      return;
+    }
+    this.#calls.set(key, [call]);
+    this.#push(this.#codec.encode(id, FLAG.call, name, args));
+  }
+
+  #push(bytes: Buffer): void {
+    this.#outbox.push(bytes);
+    this.#outboxBytes += bytes.length;
+  }
+}
+
+/** Arguments of a `loadBefore` call. */
+export function loadArguments(oid: Uint8Array, tid: Uint8Array): WireValue {
+  return tuple(oid, tid);
+}

@@ -1,0 +1,163 @@
+import { ClosedError } from '../../errors';
+import type { WireValue } from '../wire/values';
+import { ClientDisconnected } from '../errors';
+import type { Call } from './call';
+import type { ServerConnection } from './connection';
+import type { Connector } from './connector';
+
+/** What work on the server waits for: the answer to a call, or (`'connection'`) a connection. */
+export type Awaited = Call<unknown> | 'connection';
+/** Work on the server that can be done by a caller who blocks, and by one who doesn't. What is yielded is done when it goes on. */
+export type ServerWork<Result> = Generator<Awaited, Result, void>;
+
+/** Calls to the server, blocking or not. */
+export class ServerLink {
+  readonly #waiters = new Set<() => void>();
+  #asyncCalls = 0;
+  #closed = false;
+
+  constructor(
+    private readonly connector: Connector,
+    private readonly name: string,
+    /** Milliseconds. */
+    private readonly waitTimeout: number,
+  ) {}
+
+  get connection(): ServerConnection | undefined {
+    return this.connector.current;
+  }
+
+  /** The connection, for which this waits. Throws `ClientDisconnected` when none comes in time. */
+  require(): ServerConnection {
+    this.#checkOpen();
+    const current = this.connector.current;
+    if (current) return current;
+    const found = this.connector.waitUntil(
+      () => this.connector.current !== undefined,
+      performance.now() + this.waitTimeout,
+    );
+    if (!found) throw this.#noConnection();
+    return this.connector.current!;
+  }
+
+  /** Blocks until the call is done; returns its result or throws its error. */
+  wait<Result>(call: Call<Result>): Result {
+    if (!call.done) this.connector.waitUntil(() => call.done, Infinity);
+    if (!call.done) throw new ClosedError(`The ZEO client ${this.name} was closed.`);
+    return call.result();
+  }
+
+  /** Calls a method and blocks until the answer has come. */
+  call<Result>(name: string, args: WireValue, settle: (value: WireValue) => Result): Result {
+    return this.wait(this.require().call(name, args, settle));
+  }
+
+  /** Reads, once more on another connection when the first is lost before the answer comes. */
+  read<Result>(start: (connection: ServerConnection) => Call<Result>): Result {
+    for (;;) {
+      const connection = this.require();
+      const call = start(connection);
+      try {
+        return this.wait(call);
+      } catch (error) {
+        if (!(error instanceof ClientDisconnected) || !connection.closed) throw error;
+      }
+    }
+  }
+
+  /** Does the work, blocking. */
+  run<Result>(work: ServerWork<Result>): Result {
+    for (;;) {
+      const step = work.next();
+      if (step.done) return step.value;
+      if (step.value === 'connection') {
+        try {
+          this.require();
+        } catch (error) {
+          work.throw(error);
+        }
+      } else {
+        const call = step.value;
+        if (!call.done) this.connector.waitUntil(() => call.done, Infinity);
+      }
+    }
+  }
+
+  /** Does the work while the event loop goes on. */
+  async runAsync<Result>(work: ServerWork<Result>): Promise<Result> {
+    for (;;) {
+      const step = work.next();
+      if (step.done) return step.value;
+      if (step.value === 'connection') {
+        try {
+          await this.requireAsync();
+        } catch (error) {
+          work.throw(error);
+        }
+      } else await this.settled(step.value);
+    }
+  }
+
+  /** Resolves when the call is done, whatever its outcome. The process stays alive meanwhile. */
+  settled(call: Call<unknown>): Promise<void> {
+    this.connector.current?.flush();
+    this.#hold();
+    return new Promise((resolve) =>
+      call.whenDone(() => {
+        this.#letGo();
+        resolve();
+      }),
+    );
+  }
+
+  /** The connection, waited for without blocking. */
+  async requireAsync(): Promise<ServerConnection> {
+    this.#checkOpen();
+    if (this.connector.current) return this.connector.current;
+    this.#hold();
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#waiters.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, this.waitTimeout);
+      this.#waiters.add(done);
+    });
+    this.#letGo();
+    this.#checkOpen();
+    if (!this.connector.current) throw this.#noConnection();
+    return this.connector.current;
+  }
+
+  /** A connection is there: those who wait for one go on. */
+  wake(): void {
+    for (const waiter of [...this.#waiters]) waiter();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.wake();
+  }
+
+  #hold(): void {
+    if (this.#asyncCalls++ === 0) this.connector.bridge.ref();
+  }
+
+  #letGo(): void {
+    if (--this.#asyncCalls === 0) this.connector.bridge.unref();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new ClosedError(`The ZEO client ${this.name} is closed.`);
+  }
+
+  #noConnection(): ClientDisconnected {
+    const cause = this.connector.lastFailure;
+    const why = cause ? ` ${cause.message}` : '';
+    return new ClientDisconnected(
+      `No connection to a ZEO server for ${this.name} within ${this.waitTimeout} ms.${why}`,
+      cause ? { cause } : {},
+    );
+  }
+}

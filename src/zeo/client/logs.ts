@@ -1,0 +1,179 @@
+/** What a server tells of its past: history, undo log, iteration. */
+import { oidFromBytes, oidToBytes, tidFromBytes, tidToBytes, type Oid, type Tid } from '../../ids';
+import {
+  TransactionMetaData,
+  type CurrentRecord,
+  type DataRecord,
+  type HistoryEntry,
+  type TransactionInfo,
+  type TransactionRecord,
+} from '../../storage/index';
+import { ServerException, ZeoProtocolError } from '../errors';
+import { extensionBytes, tidOfUndoId } from '../wire/metadata';
+import { itemsOf, tuple, type WireValue } from '../wire/values';
+import type { ServerLink } from './link';
+
+type Entry = Map<WireValue, WireValue>;
+
+const FIELDS = new Set<WireValue>(['id', 'tid', 'time', 'user_name', 'description', 'size']);
+const same = (value: WireValue): WireValue => value;
+
+export function history(link: ServerLink, oid: Oid, size: number): HistoryEntry[] {
+  const reply = link.read((connection) => connection.call('history', tuple(oidToBytes(oid), size), same));
+  return entriesOf(reply).map((entry) => ({
+    tid: tidFromBytes(entry.get('tid') as Uint8Array),
+    meta: metaOf(entry),
+    size: Number(entry.get('size') ?? 0),
+  }));
+}
+
+export function undoLog(
+  link: ServerLink,
+  first: number,
+  last: number,
+  filter: ((entry: TransactionInfo) => boolean) | undefined,
+): TransactionInfo[] {
+  if (!filter) return entriesOf(askUndoLog(link, first, last)).map(infoOf);
+  // Entries are numbered after the filter, which only we can apply.
+  const wanted = last < 0 ? first - last : last;
+  const found: TransactionInfo[] = [];
+  const step = 100;
+  for (let from = 0; found.length < wanted; from += step) {
+    const entries = entriesOf(askUndoLog(link, from, from + step)).map(infoOf);
+    found.push(...entries.filter(filter));
+    if (entries.length < step) break;
+  }
+  return found.slice(first, wanted);
+}
+
+function askUndoLog(link: ServerLink, first: number, last: number): WireValue {
+  return link.read((connection) => connection.call('undoLog', tuple(first, last), same));
+}
+
+/** Transactions in order; each step is a call. The server forgets the iterator when it is given up. */
+export function* iterate(
+  link: ServerLink,
+  start: Tid | undefined,
+  stop: Tid | undefined,
+): Generator<TransactionRecord> {
+  const connection = link.require();
+  const range = tuple(
+    start === undefined ? null : tidToBytes(start),
+    stop === undefined ? null : tidToBytes(stop),
+  );
+  const id = link.wait(connection.call('iterator_start', range, same)) as number;
+  let open = true;
+  try {
+    for (;;) {
+      const item = itemsOf(link.wait(connection.call('iterator_next', tuple(id), same)));
+      if (!item) {
+        open = false;
+        return;
+      }
+      const [tid, status, user, description, extension] = item;
+      yield new ServerTransaction(
+        link,
+        tidFromBytes(tid as Uint8Array),
+        status === 'p' || (status instanceof Uint8Array && status[0] === 0x70) ? 'p' : ' ',
+        makeMeta(user, description, extension),
+      );
+    }
+  } finally {
+    if (open && !connection.closed) connection.oneWay('iterator_gc', tuple([id]));
+  }
+}
+
+/** Its records are asked for with an iterator of their own, so that they can be listed at any time. */
+class ServerTransaction implements TransactionRecord {
+  constructor(
+    private readonly link: ServerLink,
+    readonly tid: Tid,
+    readonly status: ' ' | 'p',
+    readonly meta: TransactionMetaData,
+  ) {}
+
+  *records(): Generator<DataRecord> {
+    const { link, tid } = this;
+    const connection = link.require();
+    const bytes = tidToBytes(tid);
+    const outer = link.wait(connection.call('iterator_start', tuple(bytes, bytes), same)) as number;
+    const dropped = [outer];
+    try {
+      link.wait(connection.call('iterator_next', tuple(outer), same));
+      const id = link.wait(connection.call('iterator_record_start', tuple(outer, bytes), same)) as number;
+      dropped.push(id);
+      for (;;) {
+        const item = itemsOf(link.wait(connection.call('iterator_record_next', tuple(id), same)));
+        if (!item) return;
+        const [oid, recordTid, data, dataTid] = item;
+        yield {
+          oid: oidFromBytes(oid as Uint8Array),
+          tid: tidFromBytes(recordTid as Uint8Array),
+          data: data instanceof Uint8Array ? Buffer.from(data) : null,
+          dataTid: dataTid instanceof Uint8Array ? tidFromBytes(dataTid) : undefined,
+        };
+      }
+    } finally {
+      if (!connection.closed) connection.oneWay('iterator_gc', tuple(dropped));
+    }
+  }
+}
+
+/** Current records from an oid on; each step is a call. */
+export function* currentRecords(link: ServerLink, from: Oid): Generator<CurrentRecord> {
+  let next: WireValue = from === 0 ? null : oidToBytes(from);
+  for (;;) {
+    const position: WireValue = next;
+    let item: readonly WireValue[] | undefined;
+    try {
+      item = itemsOf(link.read((connection) => connection.call('record_iternext', tuple(position), same)));
+    } catch (error) {
+      // How Python's server says that there is nothing.
+      if (error instanceof ServerException && error.serverClass === 'builtins.ValueError') return;
+      throw error;
+    }
+    if (!item) return;
+    const [oid, tid, data, following] = item;
+    yield {
+      oid: oidFromBytes(oid as Uint8Array),
+      serial: tidFromBytes(tid as Uint8Array),
+      data: Buffer.from(data as Uint8Array),
+    };
+    if (!(following instanceof Uint8Array)) return;
+    next = Buffer.from(following);
+  }
+}
+
+function entriesOf(reply: WireValue): Entry[] {
+  const items = itemsOf(reply);
+  if (!items?.every((item) => item instanceof Map)) {
+    throw new ZeoProtocolError('The server sent a log whose entries are no dicts.');
+  }
+  return items as Entry[];
+}
+
+function infoOf(entry: Entry): TransactionInfo {
+  const id = entry.get('id');
+  return { tid: tidOfUndoId(id instanceof Uint8Array ? id : Buffer.alloc(0)), meta: metaOf(entry) };
+}
+
+function metaOf(entry: Entry): TransactionMetaData {
+  const extension = new Map([...entry].filter(([name]) => !FIELDS.has(name)));
+  return makeMeta(entry.get('user_name'), entry.get('description'), extension);
+}
+
+function makeMeta(
+  user: WireValue | undefined,
+  description: WireValue | undefined,
+  extension: WireValue | undefined,
+): TransactionMetaData {
+  return new TransactionMetaData({
+    user: textOrBytes(user),
+    description: textOrBytes(description),
+    extension: extensionBytes(extension instanceof Map ? extension : null),
+  });
+}
+
+function textOrBytes(value: WireValue | undefined): string | Uint8Array {
+  return value instanceof Uint8Array ? Buffer.from(value) : typeof value === 'string' ? value : '';
+}

@@ -1,0 +1,27 @@
+import { supportsManifest, type StorageSupports } from '../../storage/index';
+import { itemsOf, type WireValue } from '../wire/values';
+
+/** The manifest of a storage behind a server, by the interfaces it announced; without an answer yet, everything. */
+export function serverSupports(
+  info: ReadonlyMap<WireValue, WireValue> | undefined,
+  sharedBlobs: boolean,
+): StorageSupports {
+  const announced = new Set((itemsOf(info?.get('interfaces')) ?? []).map((pair) => itemsOf(pair)?.[1]));
+  const has = (name: string): boolean => info === undefined || announced.has(name);
+  const blobs = has('IBlobStorage') || sharedBlobs;
+  return supportsManifest({
+    undo: has('IStorageUndoable'),
+    history: true,
+    blobs,
+    blobPaths: blobs,
+    pack: true,
+    iterate: has('IStorageIteration'),
+    restore: has('IStorageRestoreable'),
+    deleteObject: has('IExternalGC'),
+    currentRecords: has('IStorageCurrentRecordIteration'),
+    asyncCommit: true,
+    prefetch: true,
+    persistent: true,
+    multiProcess: true,
+  });
+}

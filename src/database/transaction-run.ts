@@ -42,7 +42,8 @@ export function runTransaction(db: DB, fn: Body, { attempts, ...options }: Trans
   const body = (): unknown => {
     const manager = currentManager();
     const known = lent.get(manager)?.get(db);
-    if (known?.isOpen) return fn(known.root, known);
+    // One of an earlier attempt went back to the pool, and may belong to somebody else by now.
+    if (known?.isOpen && known.transactionManager === manager) return fn(known.root, known);
     const taken = types.isAsyncFunction(fn) ? db.pools.takeWhenFree() : db.pools.take(undefined);
     if (isThenable(taken))
       return (taken as Promise<Connection>).then((connection) => callOn(connection, manager));

@@ -11,7 +11,7 @@ export interface SlicingBuffer extends Buffer {
 
 const COPIED_SIZE = 4096;
 /** Bytes behind the input that may be read, though not used. */
-const SLACK = 32;
+const SLACK = 128;
 
 export class Input {
   buf: SlicingBuffer;

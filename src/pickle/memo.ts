@@ -93,13 +93,18 @@ export class Memo {
     return value;
   }
 
-  /** What {@link rewind} goes back to. */
-  get state(): readonly [size: number, gaps: number, far: ReadonlyMap<number, unknown> | undefined] {
-    return [this.size, this.#gaps, this.#far && new Map(this.#far)];
+  /** How many numbers below `size` are free. */
+  get gaps(): number {
+    return this.#gaps;
   }
 
-  /** Forgets what was put in since. */
-  rewind([size, gaps, far]: Memo['state']): void {
+  /** The values far out, for {@link rewind}. */
+  copyOfFar(): ReadonlyMap<number, unknown> | undefined {
+    return this.#far && new Map(this.#far);
+  }
+
+  /** Goes back to an earlier size. */
+  rewind(size: number, gaps: number, far: ReadonlyMap<number, unknown> | undefined): void {
     for (let i = size; i < this.size; i++) this.entries[i] = undefined;
     this.size = size;
     this.#gaps = gaps;

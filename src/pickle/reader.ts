@@ -24,7 +24,6 @@ import { StringReader } from './strings';
 import { decode8Bit, isTextOpcode, parseQuoted, readTextOpcode } from './text-opcodes';
 
 const EMPTY_TUPLE: readonly unknown[] = Object.freeze([]);
-const EMPTY_MEMO: Memo['state'] = [0, 0, undefined];
 const EMPTY_BYTES = Buffer.alloc(0);
 const COST_BYTES = 100;
 const COST_LIST = 32;
@@ -133,7 +132,10 @@ export class PickleReader {
   #readPasses(): unknown {
     const start = this.#pos;
     const columns = this.#wantColumns;
-    const memo = this.#memo.size === 0 ? EMPTY_MEMO : this.#memo.state;
+    // A second pass must start from the memo that this pickle found.
+    const farBefore = this.#memo.copyOfFar();
+    const size = this.#memo.size;
+    const gaps = this.#memo.gaps;
     for (;;) {
       try {
         const value = this.#run();
@@ -149,7 +151,7 @@ export class PickleReader {
       }
       this.#builder.again(this.#end);
       this.#pos = start;
-      this.#memo.rewind(memo);
+      this.#memo.rewind(size, gaps, farBefore);
       this.#wantColumns = columns;
       this.columnCount = 0;
     }
@@ -297,7 +299,7 @@ export class PickleReader {
   }
 
   #global(at: number, start: number): Global {
-    const global = this.#globals.read(this.#buf, start, this.#end);
+    const global = this.#globals.read(this.#input, start);
     if (global === undefined) throw this.#error('A global name does not end or is no UTF-8', at);
     return this.#admit(global, at);
   }

@@ -47,7 +47,8 @@ export class StringReader {
   key(start: number, end: number): string | undefined {
     const length = end - start;
     const input = this.#input!;
-    if (length > WORDS_LIMIT || length === 0 || start + WORDS_LIMIT > input.readable) return this.value(start, end);
+    if (length > WORDS_LIMIT || length === 0 || start + WORDS_LIMIT > input.readable)
+      return this.value(start, end);
     const view = input.view;
     let a = view.getInt32(start, true);
     let b = 0;
@@ -66,7 +67,10 @@ export class StringReader {
         else d = view.getInt32(start + 12, true) & mask;
       }
     }
-    const mixed = Math.imul(a ^ Math.imul(b, 0x9e37_79b1) ^ Math.imul(c, 0x85eb_ca6b) ^ d ^ length, 0xc2b2_ae35 | 0);
+    const mixed = Math.imul(
+      a ^ Math.imul(b, 0x9e37_79b1) ^ Math.imul(c, 0x85eb_ca6b) ^ d ^ length,
+      0xc2b2_ae35 | 0,
+    );
     const slot = mixed >>> 20;
     const hit = this.#table[slot];
     if (
@@ -89,6 +93,7 @@ export class StringReader {
   value(start: number, end: number): string | undefined {
     const length = end - start;
     const input = this.#input!;
+    if (length <= 4 && length > 0 && start + WORDS_LIMIT <= input.readable) return this.#short(start, end);
     if (length <= 24) {
       let bits = 0;
       if (start + 24 <= input.readable) {
@@ -105,6 +110,19 @@ export class StringReader {
     const text = input.buf.utf8Slice(start, end);
     if (!text.includes('\ufffd')) return text;
     return decodeSurrogates(input.buf, start, end);
+  }
+
+  /** Up to 4 bytes: so short that few are different. */
+  #short(start: number, end: number): string | undefined {
+    const length = end - start;
+    const a = this.#input!.view.getInt32(start, true) & (-1 >>> ((4 - length) << 3));
+    const slot = Math.imul(a ^ length, 0xc2b2_ae35 | 0) >>> 20;
+    const hit = this.#table[slot];
+    if (hit !== undefined && hit.a === a && hit.b === 0 && hit.text.length === length) return hit.text;
+    if ((a & HIGH_BITS) !== 0) return decodeSurrogates(this.#input!.buf, start, end);
+    const text = this.#input!.buf.latin1Slice(start, end);
+    this.#table[slot] = { text, a, b: 0, c: 0, d: 0 };
+    return text;
   }
 
   /** Up to 24 bytes that are ASCII. */

@@ -2,7 +2,9 @@
  * The pickle machine run on integers: a place of its stack holds 0 for any value, or where an oid stands in the input.
  * Nothing is decoded, and it is exact for every pickle, whoever wrote it.
  */
-import { PickleError } from '../pickle/index';
+import { type Oid, oidFromBytes } from '../ids';
+import { loads, PickleError } from '../pickle/index';
+import { oidOf } from './persistent-id';
 
 /** A place is an offset times 4 plus one of these, or 0 for any other value. */
 const OID = 1;
@@ -14,37 +16,49 @@ const TEXT_PAIR = -1;
 
 /** A gap in the memo's numbers larger than this goes to a map. */
 const MAX_GAP = 1024;
+const FIRST_SIZE = 1024;
+const KEPT_SIZE = 65_536;
+/** Places are integers of 32 bits. */
+const MAX_SIZE = 0x2000_0000;
 
-/** Where the oids of a record's strong references stand. Valid until the next scan. */
-export interface FoundReferences {
-  count: number;
-  /** Offset of the 8 bytes, or of the opcode of a text. */
-  readonly starts: number[];
-  /** 0, or where the opcode of a text ends. */
-  readonly ends: number[];
-}
-
-export class Scan implements FoundReferences {
-  count = 0;
-  readonly starts: number[] = [];
-  readonly ends: number[] = [];
-  #stack: number[] = [];
+export class Scan {
+  /** Where the oids of the strong references stand in the record scanned last: offsets of 8 bytes. */
+  starts: number[] = [];
+  #into: Oid[] = [];
+  #wantStarts = false;
+  #stack = new Int32Array(FIRST_SIZE);
   #marks: number[] = [];
-  #memo: number[] = [];
+  #memo = new Int32Array(FIRST_SIZE);
   #memoSize = 0;
   #gaps = 0;
   #far: Map<number, number> | undefined = undefined;
 
-  /** Scans both pickles of a record. */
-  references(record: Buffer): FoundReferences {
-    this.count = 0;
+  /** Appends the oids of a record's strong references to `into`. */
+  oids(record: Buffer, into: Oid[]): void {
+    this.#into = into;
+    this.#wantStarts = false;
+    this.#record(record);
+    this.#into = [];
+  }
+
+  /** Finds where the oids of a record's strong references stand; texts are left out. */
+  places(record: Buffer): readonly number[] {
+    this.starts = [];
+    this.#wantStarts = true;
+    this.#record(record);
+    return this.starts;
+  }
+
+  /** Scans both pickles. */
+  #record(record: Buffer): void {
     this.#memoSize = 0;
     this.#gaps = 0;
     this.#far = undefined;
-    if (this.#stack.length > 4096) this.#stack = [];
-    if (this.#memo.length > 4096) this.#memo = [];
+    if (record.length >= MAX_SIZE) throw this.#error('The record is longer than 512 MiB', 0);
+    if (this.#stack.length > KEPT_SIZE) this.#stack = new Int32Array(FIRST_SIZE);
+    if (this.#memo.length > KEPT_SIZE) this.#memo = new Int32Array(FIRST_SIZE);
+    if (this.#marks.length > KEPT_SIZE) this.#marks = [];
     this.#pickle(record, this.#pickle(record, 0));
-    return this;
   }
 
   #error(message: string, at: number): PickleError {
@@ -52,25 +66,42 @@ export class Scan implements FoundReferences {
   }
 
   #found(record: Buffer, place: number): void {
-    const n = this.count++;
-    const isText = place < 0 || (place & 3) === TEXT;
-    const start = place < 0 ? -place : (place - (place & 3)) / 4;
-    this.starts[n] = start;
-    this.ends[n] = isText ? textEnd(record, start) : 0;
+    if (place > 0 && (place & 3) !== TEXT) {
+      this.#foundAt(record, place >> 2);
+    } else if (!this.#wantStarts) {
+      const start = place < 0 ? -place : place >> 2;
+      const oid = textOid(record, start, textEnd(record, start));
+      if (oid !== undefined) this.#into.push(oid);
+    }
+  }
+
+  #foundAt(record: Buffer, start: number): void {
+    if (this.#wantStarts) this.starts.push(start);
+    else this.#into.push(oidFromBytes(record, start));
   }
 
   #put(index: number, place: number): void {
-    if (index === this.#memoSize) {
-      this.#memo[index] = place;
-      this.#memoSize++;
-    } else if (index < this.#memoSize) {
+    if (index < this.#memoSize) {
       this.#memo[index] = place;
     } else if (index - this.#memoSize <= MAX_GAP) {
+      if (index >= this.#memo.length) this.#memo = grown(this.#memo, index);
       this.#gaps += index - this.#memoSize;
       while (this.#memoSize < index) this.#memo[this.#memoSize++] = 0;
       this.#memo[this.#memoSize++] = place;
     } else {
       (this.#far ??= new Map()).set(index, place);
+    }
+  }
+
+  /** Two places with numbers one after the other, as writers give them. */
+  #putTwo(index: number, place: number, second: number, secondPlace: number): void {
+    if (index === this.#memoSize && second === index + 1 && second < this.#memo.length) {
+      this.#memo[index] = place;
+      this.#memo[second] = secondPlace;
+      this.#memoSize = second + 1;
+    } else {
+      this.#put(index, place);
+      this.#put(second, secondPlace);
     }
   }
 
@@ -81,10 +112,38 @@ export class Scan implements FoundReferences {
     return place;
   }
 
+  /**
+   * The usual reference, taken at one look: 8 bytes, their memo number, the class out of the memo, TUPLE2, its number,
+   * BINPERSID. Gives the position behind it, or 0 for anything else.
+   */
+  #reference(buf: Buffer, pos: number): number {
+    const p = pos + 8;
+    if (buf[p] === 0x71) {
+      if (buf[p + 2] !== 0x68 || buf[p + 4] !== 0x86 || buf[p + 5] !== 0x71 || buf[p + 7] !== 0x51) return 0;
+      const place = pos * 4;
+      this.#putTwo(buf[p + 1]!, place + OID, buf[p + 6]!, place + PAIR);
+      this.#foundAt(buf, pos);
+      return p + 8;
+    }
+    if (
+      buf[p] !== 0x72 ||
+      buf[p + 5] !== 0x68 ||
+      buf[p + 7] !== 0x86 ||
+      buf[p + 8] !== 0x72 ||
+      buf[p + 13] !== 0x51
+    ) {
+      return 0;
+    }
+    const place = pos * 4;
+    this.#putTwo(u32(buf, p + 1), place + OID, u32(buf, p + 9), place + PAIR);
+    this.#foundAt(buf, pos);
+    return p + 14;
+  }
+
   /** Scans the pickle at `start` and gives its end. */
   #pickle(buf: Buffer, start: number): number {
     const end = buf.length;
-    const stack = this.#stack;
+    let stack = this.#stack;
     const marks = this.#marks;
     let markCount = 0;
     let sp = 0;
@@ -92,6 +151,7 @@ export class Scan implements FoundReferences {
     while (pos < end) {
       const at = pos;
       const code = buf[pos++]!;
+      if (sp + 1 >= stack.length) stack = this.#stack = grown(stack, sp + 1);
       switch (code) {
         case 0x71: // BINPUT
           if (sp === 0) throw this.#error('The stack is empty', at);
@@ -104,8 +164,14 @@ export class Scan implements FoundReferences {
           // LONG4
           const size = u32(buf, pos);
           pos += 4;
-          stack[sp++] = size < 8 || code === 0x8b ? 0 : sized(code, size, at, pos);
+          const place = size < 8 || code === 0x8b ? 0 : sized(code, size, at, pos);
+          stack[sp++] = place;
           pos += size;
+          // Nearly every string is followed by its number in the memo.
+          if (buf[pos] === 0x71 && pos + 1 < end) {
+            this.#put(buf[pos + 1]!, place);
+            pos += 2;
+          }
           break;
         }
         case 0x43: // SHORT_BINBYTES
@@ -114,6 +180,14 @@ export class Scan implements FoundReferences {
         case 0x8a: {
           // LONG1
           const size = buf[pos++]!;
+          if (size === 8 && code === 0x43) {
+            const next = this.#reference(buf, pos);
+            if (next > 0) {
+              stack[sp++] = 0;
+              pos = next;
+              break;
+            }
+          }
           stack[sp++] = size < 8 || code === 0x8a ? 0 : sized(code, size, at, pos);
           pos += size;
           break;
@@ -336,8 +410,21 @@ function lines(buf: Buffer, pos: number, count: number): number {
   return end + 1;
 }
 
+/** The oid that an opcode with a text stands for; very old records have texts for oids. */
+function textOid(record: Buffer, start: number, end: number): Oid | undefined {
+  return oidOf(
+    loads(Buffer.concat([record.subarray(start, end), Buffer.from('.')]), { encoding: 'latin-1' }),
+  );
+}
+
 /** Where the opcode of a text ends. */
 function textEnd(buf: Buffer, at: number): number {
   if (buf[at] === 0x58) return at + 5 + u32(buf, at + 1);
   return buf[at] === 0x8c ? at + 2 + buf[at + 1]! : lines(buf, at, 1);
+}
+
+function grown(array: Int32Array, index: number): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(Math.max(index + 1, array.length * 2));
+  larger.set(array);
+  return larger;
 }

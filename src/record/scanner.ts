@@ -2,10 +2,8 @@
  * What stands in a record besides its values: references and the class, found without decoding the state.
  */
 import { type Oid, oidFromBytes, oidToBytes } from '../ids';
-import { loads } from '../pickle/index';
 import type { ClassMeta } from './class-meta';
 import type { ScannedReference } from './interfaces';
-import { oidOf } from './persistent-id';
 import { RecordReader } from './reader';
 import { Scan } from './scan';
 import { structureHooks } from './structure';
@@ -17,13 +15,6 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** The oid that an opcode with a text stands for; very old records have texts for oids. */
-function textOid(record: Buffer, start: number, end: number): Oid | undefined {
-  return oidOf(
-    loads(Buffer.concat([record.subarray(start, end), Buffer.from('.')]), { encoding: 'latin-1' }),
-  );
-}
-
 /**
  * The oids that a record refers to strongly within its own database, each occurrence, in order, without decoding the
  * state; appended to `into` when it is given. Weak references and those into other databases don't count, as for
@@ -33,16 +24,7 @@ export function references(record: Uint8Array, into: Oid[] = []): Oid[] {
   const buf = asBuffer(record);
   // Without the opcodes BINPERSID and PERSID there is no reference: one native search each.
   if (!buf.includes(0x51) && !buf.includes(0x50)) return into;
-  const found = scan.references(buf);
-  for (let i = 0; i < found.count; i++) {
-    const end = found.ends[i]!;
-    if (end === 0) {
-      into.push(oidFromBytes(buf, found.starts[i]));
-    } else {
-      const oid = textOid(buf, found.starts[i]!, end);
-      if (oid !== undefined) into.push(oid);
-    }
-  }
+  scan.oids(buf, into);
   return into;
 }
 
@@ -77,14 +59,6 @@ export function className(record: Uint8Array): string {
  */
 export function rewriteReferences(record: Uint8Array, map: (oid: Oid) => Oid): Buffer {
   const copy = Buffer.from(record);
-  const found = scan.references(copy);
-  const done = new Set<number>();
-  for (let i = found.count - 1; i >= 0; i--) {
-    const start = found.starts[i]!;
-    const end = found.ends[i]!;
-    if (end > 0 || done.has(start)) continue;
-    done.add(start);
-    oidToBytes(map(oidFromBytes(copy, start)), copy, start);
-  }
+  for (const start of new Set(scan.places(copy))) oidToBytes(map(oidFromBytes(copy, start)), copy, start);
   return copy;
 }

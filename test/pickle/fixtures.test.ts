@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { dumps, loads, PickleError, PickleReader, type ReaderOptions } from '../../src/pickle/index';
+import { dumps, loads, PickleReader, type ReaderOptions } from '../../src/pickle/index';
 import { fixturePath, listFixtures, readJson } from '../fixtures';
 import { Comparison, needsPython, Notation } from './notation';
 

@@ -376,8 +376,8 @@ export class Comparison {
     if (v instanceof PartList)
       return v.kind === 'kwargs' || v.kind === 'pairs'
         ? { kind: v.kind, parts: v.items.flat(1) }
-        : { kind: v.kind, parts: v.items };
-    if (Array.isArray(v)) return { kind: Object.isFrozen(v) ? 'tuple' : 'list', parts: v };
+        : { kind: v.kind, parts: [...v.items] };
+    if (Array.isArray(v)) return { kind: Object.isFrozen(v) ? 'tuple' : 'list', parts: v as unknown[] };
     if (v instanceof ByteArray) return of('bytearray', Buffer.from(v).toString('hex'));
     if (v instanceof Uint8Array) {
       return of(

@@ -26,25 +26,35 @@ export function readyBit(slot: number): number {
   return slot > 0 && slot <= 30 ? 1 << slot : 0;
 }
 
+const getters = new WeakSet<() => unknown>();
+
+/** Whether a getter is that of a tracked field. */
+export function isFieldGetter(getter: () => unknown): boolean {
+  return getters.has(getter);
+}
+
+function accessor(get: () => unknown, set: (value: unknown) => void): Accessor {
+  getters.add(get);
+  return { get, set, enumerable: true, configurable: false };
+}
+
 type Pair = readonly [get: () => unknown, set: (value: unknown) => void];
 
 /** Accessors for slots `first` … `last`. */
 export function makeAccessors(first: number, last: number): Accessor[] {
-  return pairs(first, last).map(([get, set]) => ({ get, set, enumerable: true, configurable: false }));
+  return pairs(first, last).map(([get, set]) => accessor(get, set));
 }
 
 /** The accessor of a field without a slot of its own. */
 export function makeNamedAccessor(name: string): Accessor {
-  return {
-    get(this: object): unknown {
+  return accessor(
+    function (this: object): unknown {
       return slow.getNamed(this, name);
     },
-    set(this: object, value: unknown): void {
+    function (this: object, value: unknown): void {
       slow.setNamed(this, name, value);
     },
-    enumerable: true,
-    configurable: false,
-  };
+  );
 }
 
 function pairs(first: number, last: number): Pair[] {

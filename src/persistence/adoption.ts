@@ -2,6 +2,7 @@
  * Turning the fields of a new object into tracked ones, in place, so that everything that knows the object keeps knowing it.
  */
 import { FieldList } from '../record/index';
+import { isFieldGetter } from './accessors';
 import type { ClassModel, Layout } from './class-model';
 import { isReserved } from './class-model';
 import { NotPersistableError } from './errors';
@@ -39,7 +40,7 @@ function survey(object: object, model: ClassModel): Plan {
   const tracked = stampOf(object) !== undefined;
   for (const name of Object.getOwnPropertyNames(object)) {
     const descriptor = Object.getOwnPropertyDescriptor(object, name)!;
-    if (tracked && isTracked(model, name, descriptor)) continue;
+    if (tracked && descriptor.get !== undefined && isFieldGetter(descriptor.get as () => unknown)) continue;
     keys.push(name);
     if (isReserved(name) || model.isVolatile(name)) {
       if (model.isVolatile(name)) model.volatile = true;
@@ -65,10 +66,6 @@ function survey(object: object, model: ClassModel): Plan {
     throw new NotPersistableError(`This ${className} was frozen, sealed or made non-extensible before it was saved; its fields can't be tracked.`);
   }
   return { names, values, keys, kept };
-}
-
-function isTracked(model: ClassModel, name: string, descriptor: PropertyDescriptor): boolean {
-  return descriptor.get !== undefined && model.accessorOf(name)?.get === descriptor.get;
 }
 
 /** Everything off in reverse order, the mark, everything on again: this keeps fast maps on Node 20. */

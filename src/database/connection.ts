@@ -20,7 +20,7 @@ import {
   type Registry,
 } from '../persistence/index';
 import type { StorageInstance } from '../storage/index';
-import type { Synchronizer, TransactionManager } from '../transaction/index';
+import type { Synchronizer, Transaction, TransactionManager } from '../transaction/index';
 import { blobWork, setBlobHost } from './blob';
 import { ConnectionBlobs } from './blob-host';
 import { BlobKeeper } from './blob-keeper';
@@ -330,10 +330,12 @@ export class Connection<R extends object = Record<string, unknown>>
   }
 
   /** @internal */
-  afterCompletion(): void {
+  afterCompletion(transaction: Transaction): void {
     if (!this.#jar.open) return;
     if (this.#lent) {
-      this.#end();
+      // After a failed commit the transaction is still current: its abort comes later, perhaps much later, and would
+      // undo the work of whoever had this connection by then.
+      if (this.#manager!.current !== transaction || transaction.status === 'Committed') this.#end();
       return;
     }
     // An explicit manager moves to the next snapshot at begin(), so that a transaction asks the storage once.

@@ -332,6 +332,11 @@ export class ObjectCacheImpl implements ObjectCache {
     this.#eviction.targetCount = checkTarget(count);
   }
 
+  /** States loaded since the cache was made. */
+  get loads(): number {
+    return this.#loads;
+  }
+
   get statistics(): CacheStatistics {
     return {
       loaded: this.#eviction.count,

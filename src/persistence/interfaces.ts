@@ -73,6 +73,8 @@ export interface Jar {
   readonly crossReferences?: boolean;
   /** This jar's cache (a sibling's is reached through {@link sibling}). */
   readonly cache: ObjectCache;
+  /** A reference in this field of `owner` was followed by a load of its own: for warnings of loading one by one. */
+  followed?(owner: object, field: string | undefined): void;
   /** Something a programmer should know, said once a process and `key` (a container with very many references, …). */
   warn(key: string, message: string): void;
 }

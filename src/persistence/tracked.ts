@@ -33,7 +33,10 @@ export function readSlot(object: object, record: ObjectRecord, slot: number): un
       return value;
     }
     if (kind === Kind.ref) {
-      const target = record.cache.follow(value as Ref | ForeignRef);
+      const cache = record.cache;
+      const loadsBefore = cache.loads;
+      const target = cache.follow(value as Ref | ForeignRef);
+      if (cache.loads !== loadsBefore) cache.jar.followed?.(object, state[0].model.nameOfSlot(slot));
       state[slot] = target;
       if (record.state !== state) continue;
       record.ready |= readyBit(slot);

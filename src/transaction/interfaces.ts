@@ -101,7 +101,11 @@ export interface Synchronizer {
   beforeCompletion(transaction: Transaction): void;
   /** Called before a savepoint is made or gone back to: the last moment to find changes and to join. */
   beforeSavepoint?(transaction: Transaction): void;
-  /** Called after a commit, failed or not, or an abort. The outcome is in the transaction's `status`. */
+  /**
+   * Called after a commit, failed or not, or an abort. The outcome is in the transaction's `status`. After a failed
+   * commit the transaction is still its manager's current one, and the abort to come calls its data managers, and
+   * this, once more: what belongs to the transaction must not be given away yet.
+   */
   afterCompletion(transaction: Transaction): void;
 }
 

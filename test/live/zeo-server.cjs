@@ -7,52 +7,10 @@
  * Kinds: mapping, file, demo (over a file), sqlite. It runs the sources, bundled once for each state of them.
  */
 'use strict';
-const { createHash } = require('node:crypto');
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
-
-const root = path.join(__dirname, '..', '..');
-
-/** Bundles the sources; what the bundle was made from is in its name. */
-function bundle() {
-  const stamp = createHash('sha1');
-  for (const name of fs.readdirSync(path.join(root, 'src'), { recursive: true })) {
-    const file = path.join(root, 'src', name);
-    if (name.endsWith('.ts')) stamp.update(`${name}:${fs.statSync(file).mtimeMs};`);
-  }
-  const out = path.join(os.tmpdir(), `zodb-zeo-server-${stamp.digest('hex').slice(0, 16)}.cjs`);
-  if (!fs.existsSync(out)) {
-    const part = `${out}.${process.pid}`;
-    require('esbuild').buildSync({
-      stdin: {
-        contents: `export * from './zeo/index'; export * from './storage/index'; export { oidToBytes } from './ids';`,
-        resolveDir: path.join(root, 'src'),
-      },
-      bundle: true,
-      platform: 'node',
-      target: 'node20',
-      format: 'cjs',
-      outfile: part,
-      external: ['better-sqlite3'],
-      logLevel: 'error',
-    });
-    fs.renameSync(part, out);
-  }
-  // Native packages are found from here, not from the temporary directory.
-  const made = { exports: {} };
-  const run = new Function(
-    'exports',
-    'require',
-    'module',
-    '__filename',
-    '__dirname',
-    fs.readFileSync(out, 'utf8'),
-  );
-  run(made.exports, require, made, out, __dirname);
-  return made.exports;
-}
+const { bundlePath } = require('./zeo-bundle.cjs');
 
 const { values: flags } = parseArgs({
   options: {
@@ -77,7 +35,7 @@ const { values: flags } = parseArgs({
     'ssl-ca': { type: 'string' },
   },
 });
-const zodb = bundle();
+const zodb = require(bundlePath());
 
 function fileStorage() {
   return new zodb.FileStorage(flags.path, {

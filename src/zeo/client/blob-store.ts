@@ -241,7 +241,7 @@ class FileReader implements BlobReader {
 
   read(target: Uint8Array, offset: number, length: number, position: number): number {
     if (this.#descriptor === undefined) throw new StorageError('This blob reader is closed.');
-    return fs.readSync(this.#descriptor, target, offset, length, position);
+    return fs.readSync(this.#descriptor, target, offset, Math.min(length, target.length - offset), position);
   }
 
   close(): void {

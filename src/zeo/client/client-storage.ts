@@ -1,4 +1,12 @@
-import { ClosedError, ReadOnlyError, StorageTransactionError } from '../../errors';
+import { randomUUID } from 'node:crypto';
+import {
+  ClosedError,
+  InvalidArgumentError,
+  POSKeyError,
+  ReadOnlyError,
+  StorageError,
+  StorageTransactionError,
+} from '../../errors';
 import { MAX_TID, oidFromBytes, ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../ids';
 import {
   checkRecord,
@@ -23,14 +31,14 @@ import {
   type TransactionRecord,
   type TransactionStatus,
 } from '../../storage/index';
-import { POSKeyError, InvalidArgumentError } from '../../errors';
 import { formatAddress } from '../address';
 import { listensInThisThread } from '../same-thread';
-import { itemsOf, numberOf, tuple, WireFloat, type WireValue } from '../wire/values';
+import { itemsOf, numberOf, tuple, type WireValue } from '../wire/values';
 import { openCacheFile, openMemoryCache, type CacheFile } from './cache-file';
 import { ClientBlobs } from './client-blobs';
 import { ClientTransaction, type TransactionContext } from './client-transaction';
 import { Connector } from './connector';
+import { askToPack } from './pack-call';
 import { ServerLink } from './link';
 import * as logs from './logs';
 import {
@@ -44,7 +52,11 @@ import type { CacheStatistics, RecordCache } from './record-cache';
 import { NOW, readInvalidation, revisionArguments, ServerView } from './server-view';
 import { serverSupports } from './server-supports';
 
+type Info = ReadonlyMap<WireValue, WireValue>;
+
 const CACHE_SIZE = 20 << 20;
+/** Milliseconds for which a pack waits before it lets others run. */
+const PACK_SLICE = 5;
 
 /**
  * A storage on a ZEO server, TypeScript's or Python's. Calls block until the server has answered, while a thread of their
@@ -70,6 +82,9 @@ export class ClientStorage implements Storage {
   readonly #adapter: MvccAdapter;
   readonly #lock: CommitLock;
   readonly #context: TransactionContext;
+  readonly #clientId = randomUUID();
+  #packing = false;
+  #infoIsOld = false;
   #info = new Map<WireValue, WireValue>();
   #committing: TransactionMetaData | undefined;
   #txn: ClientTransaction | undefined;
@@ -403,18 +418,30 @@ export class ClientStorage implements Storage {
 
   currentRecords(from: Oid = ROOT_OID): IterableIterator<CurrentRecord> {
     this.#checkOpen();
-    return logs.currentRecords(this.#link, from);
+    const tid = this.lastTransaction();
+    const loadBefore = (oid: Oid): BoundedRecord | undefined => this.loadBefore(oid, (tid + 1n) as Tid);
+    return logs.currentRecords(this.#link, from, { tid, loadBefore });
   }
 
-  /** Packs at the server, in one step here; others go on meanwhile. The report is empty: servers do not tell. */
+  /** Packs at the server; others go on meanwhile. Python's servers take only a time, and tell nothing. */
   *pack(options: PackOptions = {}): Steps<PackReport> {
-    this.#checkOpen();
-    const time = Math.min(options.time ?? Date.now(), Date.now());
-    if (options.dryRun)
-      throw new InvalidArgumentError('A ZEO server can not pack without doing it ("dryRun").');
-    yield { phase: 'pack at the server', done: 0, total: undefined };
-    this.#link.call('pack', tuple(new WireFloat(time / 1000), true), () => undefined);
-    return { revisions: 0, objects: 0, blobs: 0, bytes: 0 };
+    this.#checkWritable();
+    if (this.#packing) throw new StorageError('A pack of this storage is under way.', { code: 'PACKING' });
+    this.#packing = true;
+    try {
+      const call = askToPack(this.#link.require(), options);
+      this.#connector.current?.flush();
+      for (;;) {
+        yield { phase: 'pack at the server', done: 0, total: undefined };
+        if (this.#connector.waitUntil(() => call.done, performance.now() + PACK_SLICE)) break;
+      }
+      // What was removed there must not be found here.
+      this.#cache.clear();
+      this.#infoIsOld = true;
+      return call.result();
+    } finally {
+      this.#packing = false;
+    }
   }
 
   openBlob(oid: Oid, serial: Tid): BlobReader {
@@ -458,7 +485,8 @@ export class ClientStorage implements Storage {
     try {
       const connection = connect();
       if (this.isReadOnlyFallback) throw new ReadOnlyError('Only a read-only ZEO server could be reached.');
-      const id = this.#nextTransaction++;
+      const count = this.#nextTransaction++;
+      const id = connection.epoch === undefined ? count : `${this.#clientId}-${count}`;
       this.#txn = new ClientTransaction(id, txn, connection, this.#context, tid, status);
       this.#committing = txn;
     } catch (error) {
@@ -510,19 +538,26 @@ export class ClientStorage implements Storage {
     if (name === 'invalidateTransaction') {
       const { tid, oids } = readInvalidation(args);
       this.#view.invalidated(tid, oids);
+      this.#infoIsOld = true;
     } else if (name === 'info') {
       const [info] = itemsOf(args) ?? [];
       if (info instanceof Map) this.#mergeInfo(info as Map<WireValue, WireValue>);
     } else if (name.startsWith('receiveBlob')) this.#blobs.receive(name, args);
   }
 
-  #mergeInfo(info: ReadonlyMap<WireValue, WireValue>): void {
+  #mergeInfo(info: Info): void {
     for (const [key, value] of info) this.#info.set(key, value);
   }
 
   #number(name: string): number {
     this.#checkOpen();
     this.#connector.pump();
+    if (this.#infoIsOld && this.#connector.current) {
+      this.#infoIsOld = false;
+      this.#link.read((connection) =>
+        connection.call('get_info', tuple(), (info) => this.#mergeInfo(info as Info)),
+      );
+    }
     return numberOf(this.#info.get(name)) ?? 0;
   }
 

@@ -41,14 +41,15 @@ export class ClientTransaction {
   readonly stored = new Map<Oid, Stored>();
   /** Objects of which the server has other data than what was given: merged, undone, restored, deleted. */
   readonly changedElsewhere = new Set<Oid>();
-  readonly id: number;
+  /** What the server calls this transaction. */
+  readonly id: number | string;
   voted = false;
   readonly #merged = new Set<Oid>();
   readonly #connection: ServerConnection;
   readonly #context: TransactionContext;
 
   constructor(
-    id: number,
+    id: number | string,
     readonly meta: TransactionMetaData,
     connection: ServerConnection,
     context: TransactionContext,
@@ -215,10 +216,24 @@ export class ClientTransaction {
         throw unknown('the server it is connected to now is read-only', error);
       throw unknown('no server could be asked', error);
     }
+    if (connection.epoch !== undefined && connection.epoch === this.#connection.epoch) {
+      const call = connection.call('zodb_outcome', tuple(this.id), (reply) =>
+        reply instanceof Uint8Array ? tidFromBytes(reply) : undefined,
+      );
+      yield call;
+      if (call.error !== undefined) throw unknown('the server could not tell', call.error);
+      const tid = call.result();
+      if (tid !== undefined) return tid;
+      throw this.#notCommitted(lost);
+    }
     const verdict = yield* this.#compare(connection);
     if (verdict === 'unknown') throw unknown('others may have written the same data since');
     if (verdict !== undefined) return verdict;
-    throw new ClientDisconnected(
+    throw this.#notCommitted(lost);
+  }
+
+  #notCommitted(lost: ClientDisconnected): ClientDisconnected {
+    return new ClientDisconnected(
       'The connection to the ZEO server was lost before it committed this transaction. Nothing was committed; run it again.',
       { cause: lost },
     );
@@ -226,7 +241,7 @@ export class ClientTransaction {
 
   /** Takes the turn to commit once: whoever had it before, the lost connection included, has ended then. */
   *#passBarrier(connection: ServerConnection): ServerWork<void> {
-    const id = -this.id;
+    const id = typeof this.id === 'number' ? -this.id : `${this.id} barrier`;
     const empty = Buffer.alloc(0);
     connection.oneWay('tpc_begin', tuple(id, empty, empty, new Map(), null, ' '));
     const vote = connection.call('vote', tuple(id), () => undefined);

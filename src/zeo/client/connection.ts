@@ -33,6 +33,8 @@ export class ServerConnection {
   /** Set when the handshake is over. */
   onReady: () => void = () => undefined;
   closed = false;
+  /** Which run of a server of this package it is; `undefined` for Python's. */
+  epoch: string | undefined;
   readonly #frames = new FrameReader(HANDSHAKE_LIMIT);
   readonly #calls = new Map<number | string, Call<unknown>[]>();
   #codec: Codec | undefined;

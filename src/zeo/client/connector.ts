@@ -203,7 +203,10 @@ export class Connector implements ServerMessages {
 
   #askInfo(connection: ServerConnection, readOnly: boolean): void {
     const call = connection.call('get_info', tuple(), (reply) => {
-      if (reply instanceof Map) this.host.info(reply as ReadonlyMap<WireValue, WireValue>);
+      const info = (reply instanceof Map ? reply : new Map()) as ReadonlyMap<WireValue, WireValue>;
+      const epoch = info.get('zodb_js');
+      connection.epoch = typeof epoch === 'string' ? epoch : undefined;
+      this.host.info(info);
       if (this.options.label !== undefined) connection.oneWay('set_client_label', tuple(this.options.label));
       this.#use(connection, readOnly);
     });

@@ -2,6 +2,7 @@
 import { oidFromBytes, oidToBytes, tidFromBytes, tidToBytes, type Oid, type Tid } from '../../ids';
 import {
   TransactionMetaData,
+  type BoundedRecord,
   type CurrentRecord,
   type DataRecord,
   type HistoryEntry,
@@ -119,8 +120,14 @@ class ServerTransaction implements TransactionRecord {
   }
 }
 
+/** How current records are shown as of a moment: what is newer is replaced by what was there before. */
+export interface Moment {
+  readonly tid: Tid;
+  loadBefore(oid: Oid): BoundedRecord | undefined;
+}
+
 /** Current records from an oid on; each step is a call. */
-export function* currentRecords(link: ServerLink, from: Oid): Generator<CurrentRecord> {
+export function* currentRecords(link: ServerLink, from: Oid, moment: Moment): Generator<CurrentRecord> {
   let next: WireValue = from === 0 ? null : oidToBytes(from);
   for (;;) {
     const position: WireValue = next;
@@ -133,12 +140,14 @@ export function* currentRecords(link: ServerLink, from: Oid): Generator<CurrentR
       throw error;
     }
     if (!item) return;
-    const [oid, tid, data, following] = item;
-    yield {
-      oid: oidFromBytes(oid as Uint8Array),
-      serial: tidFromBytes(tid as Uint8Array),
-      data: Buffer.from(data as Uint8Array),
-    };
+    const [oidBytes, tid, data, following] = item;
+    const oid = oidFromBytes(oidBytes as Uint8Array);
+    const serial = tidFromBytes(tid as Uint8Array);
+    if (serial <= moment.tid) yield { oid, serial, data: Buffer.from(data as Uint8Array) };
+    else {
+      const before = moment.loadBefore(oid);
+      if (before) yield { oid, serial: before.serial, data: before.data };
+    }
     if (!(following instanceof Uint8Array)) return;
     next = Buffer.from(following);
   }

@@ -1,11 +1,12 @@
-import type { Storage } from '../../storage/index';
 import { tuple, type WireValue } from '../wire/values';
+import type { HostedStorage } from './hosted-storage';
 
 /**
  * The answer to `get_info`. A client switches its features on by the Python interfaces that it finds here, in the order of
- * `FileStorage`'s `__iro__`.
+ * `FileStorage`'s `__iro__`. `zodb_js`, which Python does not look at, tells of the methods in `extensions.ts`, and this run of the server
+ * from others.
  */
-export function describeStorage(storage: Storage): WireValue {
+export function describeStorage({ storage, epoch }: HostedStorage): WireValue {
   const { supports } = storage;
   const interfaces: string[] = [];
   if (supports.blobs) interfaces.push('IBlobStorageRestoreable', 'IBlobStorage');
@@ -25,5 +26,6 @@ export function describeStorage(storage: Storage): WireValue {
       ...interfaces.map((name) => tuple('ZODB.interfaces', name)),
       tuple('zope.interface', 'Interface'),
     ),
+    zodb_js: epoch,
   };
 }

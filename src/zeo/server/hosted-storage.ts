@@ -1,4 +1,5 @@
 import { className, references } from '../../record/index';
+import { randomBytes } from 'node:crypto';
 import { formatOid, timeOfTid, type Oid, type Tid } from '../../ids';
 import type { Conflict, Storage, StorageHost } from '../../storage/index';
 import { CommitQueue } from './commit-queue';
@@ -30,6 +31,9 @@ export interface HostedStorageOptions {
   readonly sharedBlobDirectory: ((oid: Oid) => string) | undefined;
 }
 
+/** Finished transactions whose outcome is remembered for clients that lost their connection meanwhile. */
+const OUTCOMES = 10_000;
+
 /** Counters of one storage since the server started. */
 export interface StorageStats {
   loads: number;
@@ -54,6 +58,9 @@ export class HostedStorage implements StorageHost {
     conflicts: 0,
     conflictsResolved: 0,
   };
+  /** Tells this run of the server from others: what it remembers of transactions is gone with it. */
+  readonly epoch = randomBytes(8).toString('hex');
+  readonly #outcomes = new Map<string, Tid>();
   readonly #queue: InvalidationQueue;
   readonly #poll: (() => void) | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
@@ -83,8 +90,15 @@ export class HostedStorage implements StorageHost {
     return this.storage.lastTransaction();
   }
 
+  /** The tid under which a client committed what it calls `key`; `undefined` when it did not, or long ago. */
+  outcome(key: string): Tid | undefined {
+    return this.#outcomes.get(key);
+  }
+
   /** A client's transaction was committed. */
-  committed(tid: Tid, oids: readonly Oid[], by: StorageClient): void {
+  committed(tid: Tid, oids: readonly Oid[], by: StorageClient, key: string): void {
+    this.#outcomes.set(key, tid);
+    if (this.#outcomes.size > OUTCOMES) this.#outcomes.delete(this.#outcomes.keys().next().value!);
     this.#queue.push(tid, oids);
     for (const client of this.clients) if (client !== by) client.invalidated(tid, oids);
   }

@@ -21,6 +21,7 @@ import { extensionBytes, historyToWire, tidOfUndoId } from '../wire/metadata';
 import { itemsOf, tuple, type WireValue } from '../wire/values';
 import { BlobUpload } from './blob-transfer';
 import { describeStorage } from './describe-storage';
+import { extensions } from './extensions';
 import { nextRecord } from './record-cursor';
 import { runBetween } from './run-between';
 import type { Session } from './session';
@@ -40,7 +41,8 @@ export interface MethodContext {
   sendBlob(oid: Uint8Array, tid: Uint8Array): Promise<void>;
 }
 
-interface Method {
+/** A method and how many arguments it takes. */
+export interface Method {
   readonly least: number;
   readonly most: number;
   readonly run: (context: MethodContext, args: readonly WireValue[]) => MethodResult;
@@ -49,7 +51,7 @@ interface Method {
 /** New oids handed out by one call; Python's number. */
 const MOST_OIDS = 100;
 
-const methods = new Map<string, Method>();
+const methods = new Map<string, Method>(extensions);
 
 function method(name: string, least: number, most: number, run: Method['run']): void {
   methods.set(name, { least, most, run });
@@ -86,7 +88,7 @@ method(
   ({ session }, [oid, tid]) => session.storage.loadSerial(oidArgument(oid), tidArgument(tid)).data,
 );
 method('getTid', 1, 1, ({ session }, [oid]) => tidToBytes(session.storage.load(oidArgument(oid)).serial));
-method('get_info', 0, 0, ({ session }) => describeStorage(session.storage));
+method('get_info', 0, 0, ({ session }) => describeStorage(session.hosted));
 method('lastTransaction', 0, 0, ({ session }) => tidToBytes(session.hosted.lastTransaction()));
 method('getInvalidations', 1, 1, ({ session }, [tid]) => {
   const changes = session.hosted.changesSince(tidArgument(tid));

@@ -167,7 +167,7 @@ export class Session implements StorageClient {
     }
     this.hosted.stats.commits++;
     // Nothing else runs between the commit and these lines: what was loaded before it left before them.
-    this.hosted.committed(tid, this.#changed, this);
+    this.hosted.committed(tid, this.#changed, this, log.key);
     this.sizeChanged();
     this.#forget();
     return tid;

@@ -50,6 +50,7 @@ export async function prepareCommit(
 
 class Replay {
   readonly #changed = new Set<Oid>();
+  readonly #restored = new Set<Oid>();
   readonly #answer: WireValue[] = [];
   readonly #conflicts = new Map<Oid, Conflict>();
 
@@ -86,6 +87,7 @@ class Replay {
       case 'restore': {
         requireCapability(storage, 'restore');
         const data = operation.data && this.log.data(operation.data);
+        this.#restored.add(operation.oid);
         storage.restore(operation.oid, data, meta, operation.dataTid);
         this.#changed.add(operation.oid);
         return;
@@ -125,7 +127,9 @@ class Replay {
       if (operation.op === 'store') storage.store(oid, serial, data, this.log.meta);
       else {
         requireCapability(storage, 'blobs');
-        storage.storeBlob(oid, serial, data, { path: operation.path, consume: true }, this.log.meta);
+        const source = { path: operation.path, consume: true };
+        if (this.#restored.has(oid)) storage.restoreBlob!(oid, data, source, this.log.meta);
+        else storage.storeBlob(oid, serial, data, source, this.log.meta);
       }
     } catch (error) {
       return this.#noteConflict(error, data);

@@ -1,11 +1,12 @@
 /** Transaction metadata and log entries as they travel. */
 import { ZERO_TID, tidToBytes, timeOfTid, type Tid } from '../../ids';
+import { dumps, loads } from '../../pickle/index';
 import { TransactionMetaData, type HistoryEntry, type TransactionInfo } from '../../storage/index';
 import { WireTypeError } from './arguments';
 import { ByteWriter } from './byte-writer';
 import { readPickle } from './pickle-decoder';
 import { writePickle } from './pickle-encoder';
-import { depthOf, WireFloat, type WireValue } from './values';
+import { depthOf, itemsOf, WireFloat, type WireValue } from './values';
 
 /** Extensions hold plain data; nesting beyond this is refused. */
 const MAX_DEPTH = 50;
@@ -23,7 +24,19 @@ export function extensionBytes(value: WireValue | undefined): Uint8Array {
   }
   const writer = new ByteWriter();
   writePickle(writer, value as WireValue);
-  return writer.take().subarray(4);
+  const pickle = writer.take().subarray(4);
+  // Storages write a memo; the same value should be the same bytes wherever it was committed. A float like 3.0 would become an int.
+  return holdsIntegralFloat(value as WireValue) ? pickle : dumps(loads(pickle, { unknown: 'broken' }));
+}
+
+function holdsIntegralFloat(value: WireValue | undefined): boolean {
+  if (value instanceof WireFloat) return Number.isInteger(value.value);
+  if (value instanceof Map) {
+    return [...value].some(
+      ([key, item]) => holdsIntegralFloat(key as WireValue) || holdsIntegralFloat(item as WireValue),
+    );
+  }
+  return itemsOf(value)?.some(holdsIntegralFloat) ?? false;
 }
 
 /** The dict in a transaction's extension, for the wire; empty when it can't be read. */

@@ -1,0 +1,43 @@
+import { UnsupportedError } from '../../errors';
+import { oidToBytes } from '../../ids';
+import type { PackOptions, PackReport } from '../../storage/index';
+import { numberOf, tuple, WireFloat, type WireValue } from '../wire/values';
+import type { Call } from './call';
+import type { ServerConnection } from './connection';
+
+const NOTHING: PackReport = { revisions: 0, objects: 0, blobs: 0, bytes: 0 };
+
+/** Asks a server to pack. Python's packs up to a time, with what garbage collection it is set up for, and reports nothing. */
+export function askToPack(connection: ServerConnection, options: PackOptions): Call<PackReport> {
+  const time = options.time ?? Date.now();
+  if (connection.epoch === undefined) {
+    if (options.dryRun || options.gc === false || options.roots?.length) {
+      throw new UnsupportedError(
+        "Python's ZEO server packs with its own settings: the options gc, roots and dryRun can't be given to it.",
+      );
+    }
+    return connection.call(
+      'pack',
+      tuple(new WireFloat(Math.min(time, Date.now()) / 1000), true),
+      () => NOTHING,
+    );
+  }
+  const wanted = {
+    time: options.time === undefined ? null : new WireFloat(options.time),
+    gc: options.gc ?? true,
+    dryRun: options.dryRun ?? false,
+    roots: (options.roots ?? []).map((oid) => oidToBytes(oid)),
+  };
+  return connection.call('zodb_pack', tuple(wanted), readReport);
+}
+
+function readReport(reply: WireValue): PackReport {
+  const field = (name: string): number =>
+    reply instanceof Map ? (numberOf(reply.get(name) as WireValue) ?? 0) : 0;
+  return {
+    revisions: field('revisions'),
+    objects: field('objects'),
+    blobs: field('blobs'),
+    bytes: field('bytes'),
+  };
+}

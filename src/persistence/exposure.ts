@@ -5,6 +5,9 @@
 import { types } from 'node:util';
 import { bytesOf, childrenOf, isContainer, Kind, kindOf, ownNames } from './values';
 
+/** The slot of values inside managed collections: there may be many, told apart by identity. */
+export const INSIDE = -1;
+
 /** One plain value that the program may hold. */
 export interface Watch {
   readonly slot: number;

@@ -3,7 +3,7 @@
  */
 import { readyBit } from './accessors';
 import { isManaged } from './classes';
-import { areAsCopied, copiesOf, type Copy, type Watch } from './exposure';
+import { areAsCopied, copiesOf, INSIDE, type Copy, type Watch } from './exposure';
 import { StaleValueError } from './errors';
 import { ownerOf, setOwner } from './ownership';
 import { seal, type DropReason } from './sealing';
@@ -13,9 +13,6 @@ import { recordOf, Status, type ObjectRecord } from './stamp';
 const WATCH_LIMIT = 1000;
 /** So many bytes of dropped states are watched. */
 const STALE_BYTES_LIMIT = 1000;
-
-/** The slot of values inside managed collections: there may be many, told apart by identity. */
-export const INSIDE = -1;
 
 type OnChange = (object: object, record: ObjectRecord) => void;
 

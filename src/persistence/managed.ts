@@ -9,7 +9,7 @@ import type { ClassModel } from './class-model';
 import type { AnyClass } from './interfaces';
 import { makeState } from './makers';
 import { ForeignRef, Ref } from './ref';
-import { INSIDE } from './exposures';
+import { INSIDE } from './exposure';
 import { followInside } from './following';
 import { checkNotStale } from './sealing';
 import { ObjectRecord, stamp, stampedRecord, stampOf, Status, type State } from './stamp';

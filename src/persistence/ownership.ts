@@ -3,10 +3,11 @@
  */
 import { anchored } from './anchor';
 import { cloneValue } from './cloning';
+import { INSIDE } from './exposure';
 import { rewrite } from './rewriting';
 import { checkNotStale, staleReason } from './sealing';
 import { Status, type ObjectRecord } from './stamp';
-import { isContainer, Kind, kindOf, walkContainers } from './values';
+import { Kind, kindOf, walkContainers } from './values';
 
 const owners = anchored('owners', () => new WeakMap<object, ObjectRecord>());
 
@@ -24,6 +25,7 @@ export function setOwner(value: object, record: ObjectRecord): void {
  */
 export function claim(root: object, record: ObjectRecord, where: () => string): object {
   let foreign = false;
+  const held = new Map<ObjectRecord, ReadonlySet<object>>();
   walkContainers(root, (value) => {
     if (staleReason(value) !== undefined) {
       checkNotStale(value, where());
@@ -32,7 +34,7 @@ export function claim(root: object, record: ObjectRecord, where: () => string): 
     }
     const owner = owners.get(value);
     if (owner === record) return;
-    if (owner === undefined || !holds(owner, value)) owners.set(value, record);
+    if (owner === undefined || !heldBy(owner, held).has(value)) owners.set(value, record);
     else foreign = true;
   });
   if (!foreign) return root;
@@ -44,18 +46,20 @@ export function claim(root: object, record: ObjectRecord, where: () => string): 
   return claimed;
 }
 
-/** Whether a value still stands in the state of the object it belonged to. */
-function holds(owner: ObjectRecord, wanted: object): boolean {
-  if (owner.status === Status.ghost) return false;
+/** The plain values that still stand in the state of an object. */
+function heldBy(owner: ObjectRecord, known: Map<ObjectRecord, ReadonlySet<object>>): ReadonlySet<object> {
+  const found = known.get(owner);
+  if (found !== undefined) return found;
+  const held = new Set<object>();
+  known.set(owner, held);
+  if (owner.status === Status.ghost) return held;
   const state = owner.aside ?? owner.state;
   for (let slot = 1; slot < state.length; slot++) {
     const value = state[slot];
-    if (typeof value !== 'object' || value === null) continue;
-    if (value === wanted) return true;
-    if (!isContainer(kindOf(value))) continue;
-    let found = false;
-    walkContainers(value, (inner) => (found ||= inner === wanted));
-    if (found) return true;
+    if (typeof value === 'object' && value !== null) walkContainers(value, (inner) => void held.add(inner));
   }
-  return false;
+  for (const { slot, value } of owner.watch ?? []) {
+    if (slot === INSIDE) walkContainers(value, (inner) => void held.add(inner));
+  }
+  return held;
 }

@@ -11,7 +11,7 @@ import { classNameOf, isManaged, metaOfModel, requireModel } from './classes';
 import { modelFor } from './guard';
 import type { SerializedObject } from './interfaces';
 import type { Loader } from './loading';
-import { INSIDE } from './exposures';
+import { INSIDE } from './exposure';
 import { ManagedContainer, type Managed } from './managed';
 import { claim } from './ownership';
 import { ForeignRef, Ref } from './ref';

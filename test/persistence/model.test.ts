@@ -349,7 +349,7 @@ function run(world: World, [kind, a, b, c]: Command): void {
       }
       if (handle.era !== world.era) {
         // Popping from an empty array and the like changes nothing, and need not fail.
-        const holder = reachable(world.root).find((node) => node[handle.field] === handle.real);
+        const holder = [...reachable(world.root), handle.node].find((node) => node[handle.field] === handle.real);
         const attached = holder !== undefined;
         const free = world.freed.has(handle.real) || statusOf(handle.node) === 'unsaved';
         if (!attached && !free && b % 2 === 0) {
@@ -360,7 +360,7 @@ function run(world: World, [kind, a, b, c]: Command): void {
         if (twin) mutate(twin[handle.field] as object, b % 2, c, null);
         return;
       }
-      const holder = reachable(world.root).find((node) => node[handle.field] === handle.real);
+      const holder = [...reachable(world.root), handle.node].find((node) => node[handle.field] === handle.real);
       world.touched.add((holder ?? handle.node).id);
       mutate(handle.plain, b % 2, c, null);
       return;

@@ -2,7 +2,7 @@
  * What calls, items and states of a pickle make. Built-in values and registered classes become objects; everything else
  * becomes a {@link PyInstance}, or is refused.
  */
-import { FrozenSet, PyDict } from './containers';
+import { ByteArray, FrozenSet, PyDict } from './containers';
 import { PickleError } from './errors';
 import { Global, NONE } from './global';
 import { PyInstance } from './instance';
@@ -111,11 +111,11 @@ export class Builder {
   /** A dict of pairs on the stack. */
   dict(stack: readonly unknown[], first: number, end: number, offset: number): object {
     this.charge(40 + (end - first) * 8);
-    const object = objectFromPairs(stack, first, end);
+    const object = this.isPyDict(offset) ? undefined : objectFromPairs(stack, first, end);
     if (object !== undefined) return this.#note(object, offset);
     const dict = new PyDict();
     this.charge(160);
-    for (let i = first; i < end; i += 2) dict.set(stack[i], stack[i + 1]);
+    this.setKeys(dict, stack, first, end);
     return this.#note(dict, offset);
   }
 
@@ -195,7 +195,7 @@ export class Builder {
   setPairs(target: unknown, stack: readonly unknown[], first: number, end: number): void {
     if (target instanceof Map) {
       this.charge((end - first) * 20);
-      for (let i = first; i < end; i += 2) target.set(stack[i], stack[i + 1]);
+      this.setKeys(target, stack, first, end);
     } else if (target instanceof PyInstance) {
       this.charge((end - first) * 24);
       const pairs = (target.pairs ??= []);
@@ -205,6 +205,18 @@ export class Builder {
       if (!addPairs(target, stack, first, end)) this.#otherwise(target, 'takes string keys only');
     } else {
       this.#otherwise(target, 'takes no keys');
+    }
+  }
+
+  /** Sets keys as a dict does: those that can change have no hash, and True is the same key as 1. */
+  setKeys(target: Map<unknown, unknown>, stack: readonly unknown[], first: number, end: number): void {
+    for (let i = first; i < end; i += 2) {
+      let key = stack[i];
+      if (typeof key === 'boolean' && target.has(Number(key))) key = Number(key);
+      else if ((key === 0 || key === 1) && target.has(key === 1)) key = key === 1;
+      else if (isUnhashable(key) && target instanceof PyDict)
+        throw this.error(`${describe(key)} is no key of a dict`);
+      target.set(key, stack[i + 1]);
     }
   }
 
@@ -258,6 +270,14 @@ export class Builder {
 
 function isPlain(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
+
+/** Whether Python can't have it as a key, and so can't have written it as one. */
+function isUnhashable(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (Array.isArray(value)) return !Object.isFrozen(value);
+  if (value instanceof Map || value instanceof ByteArray) return true;
+  return isPlain(value) || (value instanceof Set && !(value instanceof FrozenSet));
 }
 
 /** Names that pickles need to make built-in values, but that make none by themselves. */

@@ -77,7 +77,7 @@ export class FrameStack {
       case Frame.list:
       case Frame.tuple:
       case Frame.items:
-        return this.#isInsideArgs(d) ? '' : `[${i}]`;
+        return `[${i}]`;
       case Frame.object:
       case Frame.columns:
         return property((this.auxes[d] as readonly string[])[i] ?? '?');
@@ -91,11 +91,6 @@ export class FrameStack {
       default:
         return '';
     }
-  }
-
-  /** The list that a set is written with: its indexes would name nothing that the reader knows. */
-  #isInsideArgs(d: number): boolean {
-    return d > 0 && this.kinds[d - 1] === Frame.args;
   }
 }
 

@@ -821,7 +821,7 @@ export class PickleReader {
       case 0x64: // DICT
         if (sp === first) return builder.emptyDict(at);
         if (((sp - first) & 1) === 1) throw this.#error('A dict gets a key without a value', at);
-        return builder.isPyDict(at) ? pairsToDict(stack, first, sp) : builder.dict(stack, first, sp, at);
+        return builder.dict(stack, first, sp, at);
       case 0x91: // FROZENSET
         builder.charge(200 + 40 * (sp - first));
         return new FrozenSet(stack.slice(first, sp));
@@ -936,10 +936,4 @@ export class PickleReader {
       throw this.#error(`${JSON.stringify(line.slice(0, 40))} is not what the opcode takes`, at);
     return value;
   }
-}
-
-function pairsToDict(stack: readonly unknown[], first: number, end: number): PyDict {
-  const dict = new PyDict();
-  for (let i = first; i < end; i += 2) dict.set(stack[i], stack[i + 1]);
-  return dict;
 }

@@ -78,6 +78,8 @@ function timezone(j: Members): Node {
 /** Reads the notation. `fold` below protocol 4 is lost in the bytes, not in the fixtures' values. */
 export class Notation {
   readonly #ids = new Map<number, Node>();
+  /** How 8-bit strings are expected: a call that wants text is none of a built-in value's with bytes. */
+  eightBit: 'latin1' | 'bytes' = 'latin1';
 
   read(json: unknown): Node {
     return this.#read(json as Json);
@@ -227,7 +229,9 @@ export class Notation {
       ];
     });
     node.text = j['by'] as string;
-    const builtin = asBuiltin(node);
+    const decimalOfBytes =
+      this.eightBit === 'bytes' && name === 'decimal:Decimal' && node.parts[1]!.parts[0]?.kind === 'str8';
+    const builtin = decimalOfBytes ? undefined : asBuiltin(node);
     if (builtin !== undefined) Object.assign(node, { text: undefined }, builtin);
     return node;
   }
@@ -275,7 +279,7 @@ function asBuiltin(node: Node): Partial<Node> | undefined {
       return { kind: 'ordereddict', parts };
     }
     case 'decimal:Decimal':
-      return leaf('decimal', args[0]!.text);
+      return leaf('decimal', bytes?.toString('latin1') ?? args[0]!.text);
     case 'fractions:Fraction':
       return leaf(
         'fraction',

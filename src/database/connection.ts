@@ -20,7 +20,12 @@ import {
   type Registry,
 } from '../persistence/index';
 import type { StorageInstance } from '../storage/index';
-import type { Synchronizer, Transaction, TransactionManager } from '../transaction/index';
+import {
+  refuseForeignRun,
+  type Synchronizer,
+  type Transaction,
+  type TransactionManager,
+} from '../transaction/index';
 import { blobWork, setBlobHost } from './blob';
 import { ConnectionBlobs } from './blob-host';
 import { BlobKeeper } from './blob-keeper';
@@ -372,6 +377,7 @@ export class Connection<R extends object = Record<string, unknown>>
   join(): void {
     if (this.#joined) return;
     this.checkWritable();
+    refuseForeignRun(this.transactionManager);
     const transaction = this.transactionManager.get();
     transaction.join(this.#participant);
     this.#joined = true;

@@ -1,5 +1,6 @@
 import { currentFrame, type Frame, refuseStale } from './context';
 import type { Attempt } from './attempt';
+import { CrossingTransactionsError } from './errors';
 import type { RunOptions, SavepointOptions, Synchronizer } from './interfaces';
 import { TransactionManager } from './manager';
 import { run } from './run';
@@ -22,6 +23,21 @@ export function currentManager(): TransactionManager {
   if (frame === undefined) return processManager;
   if (frame.isRun) refuseStale(frame);
   return frame.manager;
+}
+
+/**
+ * For data managers that are about to join: throws when their manager is the process-wide one and the code around is
+ * in a run of another manager, whose commit would not include the change.
+ * @throws CrossingTransactionsError
+ */
+export function refuseForeignRun(manager: TransactionManager): void {
+  if (manager !== processManager) return;
+  const frame = currentFrame();
+  if (frame === undefined || !frame.isRun || frame.ended || frame.manager === manager) return;
+  throw new CrossingTransactionsError(
+    `Something of the process-wide transaction was changed in ${frame.label}, whose commit does not include it. ` +
+      'Open the connection inside of the run, or use db.transaction().',
+  );
 }
 
 /** As {@link TransactionManager.run}, in the run around it, or else with a manager of its own. */
@@ -86,8 +102,12 @@ export const transaction = Object.freeze({
     currentManager().clearSynchs();
   },
   registeredSynchs: (): boolean => currentManager().registeredSynchs(),
+  /** See {@link TransactionManager.attempts}; as for `run`, outside of any run they have a manager of their own. */
   attempts: (number?: number, options?: Omit<RunOptions, 'tries'>): IterableIterator<Attempt> =>
-    currentManager().attempts(number, options),
+    (currentFrame() === undefined ? new TransactionManager({ explicit: true }) : currentManager()).attempts(
+      number,
+      options,
+    ),
   /**
    * Calls `fn` in a transaction and commits it, again after retryable errors: see {@link TransactionManager.run}.
    * Outside of any run it makes a transaction manager of its own, so concurrent calls do not meet: open connections

@@ -11,7 +11,7 @@
  * | `context.ts`, `ambient.ts` | the manager of an async context; the module API |
  * | `events.ts`, `report.ts` | diagnostics channels, and errors that must not change an outcome |
  */
-export { currentManager, runInContext, transact, transaction } from './ambient';
+export { currentManager, refuseForeignRun, runInContext, transact, transaction } from './ambient';
 export { Attempt } from './attempt';
 export { detached, withManager } from './context';
 export {

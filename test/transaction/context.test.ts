@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { DB } from '../../src/index';
 import {
   CrossingTransactionsError,
   currentManager,
@@ -395,6 +396,53 @@ describe('a forgotten await', () => {
     );
     expect(late).toEqual([expect.any(StaleContextError), expect.any(StaleContextError)]);
   });
+});
+
+describe('a change of something of the process-wide transaction', () => {
+  test('is refused inside a run of another manager, which would not commit it', () => {
+    const db = new DB();
+    const conn = db.open();
+    expect(() => {
+      transaction.run(function batch() {
+        conn.root.lost = true;
+      });
+    }).toThrow(/^Something of the process-wide transaction was changed in run\(batch\)/);
+    expect(Object.keys(conn.root)).toEqual([]);
+    conn.root.kept = 1;
+    transaction.commit();
+    // The process-wide manager's own run is another matter.
+    processManager.run(() => {
+      conn.root.kept = 2;
+    });
+    expect(conn.root.kept).toBe(2);
+    conn.close();
+    db.close();
+  });
+
+  test('is fine in a withManager() of another one', () => {
+    const db = new DB();
+    const conn = db.open();
+    withManager(new TransactionManager(), () => {
+      conn.root.kept = 1;
+    });
+    transaction.commit();
+    expect(conn.root.kept).toBe(1);
+    conn.close();
+    db.close();
+  });
+});
+
+test('attempts outside of any run have a manager of their own', () => {
+  const managers = new Set<TransactionManager>();
+  for (const attempt of transaction.attempts(2, { backoff: false })) {
+    attempt.run(() => {
+      managers.add(transaction.manager);
+      if (!attempt.isLast) throw new TransientError('again');
+    });
+  }
+  expect(managers.size).toBe(1);
+  expect(managers.has(processManager)).toBe(false);
+  expect(() => [...managers][0]!.get()).toThrow(NoTransaction);
 });
 
 describe('code that outlives its run', () => {

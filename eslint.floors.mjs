@@ -9,7 +9,7 @@ const plan = [
   ['persistence', 'storage'],
   ['btrees', 'conflict'],
   ['database', 'zeo'],
-  ['cli', 'studio'],
+  ['cli', 'studio', 'testing'],
 ];
 
 const rooms = plan

@@ -22,7 +22,7 @@ export class MemoryBlobReader implements BlobReader {
   }
 
   read(target: Uint8Array, offset: number, length: number, position: number): number {
-    const part = this.#content.subarray(position, position + length);
+    const part = this.#content.subarray(position, position + Math.min(length, target.length - offset));
     target.set(part, offset);
     return part.length;
   }

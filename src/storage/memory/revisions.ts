@@ -1,5 +1,5 @@
-import { POSKeyError } from '../../errors';
-import type { Oid, Tid } from '../../ids';
+import { POSKeyError, ReadConflictError } from '../../errors';
+import { ZERO_TID, type Oid, type Tid } from '../../ids';
 import type { BoundedRecord, LoadedRecord } from '../interfaces';
 
 /** One revision of an object in memory; `data` is `null` where the object was deleted. */
@@ -47,6 +47,8 @@ class Bounded implements BoundedRecord {
 /** All revisions of all objects, oldest first. */
 export class RevisionTable {
   readonly objects = new Map<Oid, Revision[]>();
+  /** What was superseded at this tid or before may be gone. */
+  packedTo = ZERO_TID;
   #sorted: Oid[] | undefined;
 
   /** The newest revision, or `undefined` when the oid was never stored. It may be a deletion. */
@@ -66,7 +68,15 @@ export class RevisionTable {
     const revisions = this.objects.get(oid);
     if (revisions === undefined) throw new POSKeyError(oid);
     const place = this.#placeBefore(revisions, tid);
-    if (place < 0) return undefined;
+    if (place < 0) {
+      if (tid > this.packedTo) return undefined;
+      throw new ReadConflictError(
+        'The revision that this snapshot needs was packed. Run the transaction again.',
+        {
+          oid,
+        },
+      );
+    }
     const found = revisions[place]!;
     if (found.content === null) throw new POSKeyError(oid);
     return new Bounded(found, revisions[place + 1]?.serial);

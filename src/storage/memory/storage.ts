@@ -64,7 +64,6 @@ export class MemoryStorage implements Storage {
   #host: StorageHost | undefined;
   #lastOid = 0;
   #lastTid = ZERO_TID;
-  #packedTo = ZERO_TID;
   #isPacking = false;
   #removals = 0;
   #isClosed = false;
@@ -187,7 +186,7 @@ export class MemoryStorage implements Storage {
   undo(tid: Tid, txn: TransactionMetaData): readonly Oid[] {
     const pending = this.#changing(txn);
     const transaction = this.#transactions.find((candidate) => candidate.tid === tid);
-    if (transaction === undefined || tid <= this.#packedTo) {
+    if (transaction === undefined || tid <= this.#table.packedTo) {
       throw new UndoError(`Transaction ${formatTid(tid)} is unknown or was packed; it can't be undone.`);
     }
     pending.undo(tid, transaction.oids);
@@ -242,7 +241,7 @@ export class MemoryStorage implements Storage {
   *#undoable(): Generator<TransactionInfo> {
     for (let place = this.#transactions.length - 1; place >= 0; place--) {
       const transaction = this.#transactions[place]!;
-      if (transaction.tid <= this.#packedTo || transaction.status === 'p') return;
+      if (transaction.tid <= this.#table.packedTo || transaction.status === 'p') return;
       yield transaction;
     }
   }
@@ -341,7 +340,7 @@ export class MemoryStorage implements Storage {
 
   /** Marks what was packed; transactions that keep nothing vanish. */
   #forget(packTid: Tid): void {
-    this.#packedTo = packTid > this.#packedTo ? packTid : this.#packedTo;
+    this.#table.packedTo = packTid > this.#table.packedTo ? packTid : this.#table.packedTo;
     this.#transactions = this.#transactions.filter((transaction) => {
       if (transaction.tid > packTid) return true;
       transaction.status = 'p';

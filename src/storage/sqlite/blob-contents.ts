@@ -203,7 +203,7 @@ export class ContentReader implements BlobReader {
 
   read(target: Uint8Array, offset: number, length: number, position: number): number {
     let done = 0;
-    const wanted = Math.min(length, this.size - position);
+    const wanted = Math.min(length, target.length - offset, this.size - position);
     while (done < wanted) {
       const at = position + done;
       const piece = this.#load(Math.floor(at / PIECE));

@@ -104,7 +104,8 @@ class FileReader implements BlobReader {
   }
 
   read(target: Uint8Array, offset: number, length: number, position: number): number {
-    return readSync(this.#file, target, offset, length, position);
+    const wanted = Math.min(length, target.length - offset, this.size - position);
+    return wanted <= 0 ? 0 : readSync(this.#file, target, offset, wanted, position);
   }
 
   close(): void {

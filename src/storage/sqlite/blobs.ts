@@ -1,11 +1,11 @@
 import { mkdirSync } from 'node:fs';
-import { CorruptionError, POSKeyError, UnsupportedError } from '../../errors';
-import { formatOid, formatTid, oidToBytes, type Oid, type Tid } from '../../ids';
+import { POSKeyError, UnsupportedError } from '../../errors';
+import { formatOid, formatTid, type Oid, type Tid } from '../../ids';
 import { sweepWorkingFiles } from '../blob-working-files';
 import type { BlobReader, BlobSource } from '../interfaces';
 import { BlobContents, ContentReader, sizeCrc } from './blob-contents';
 import { BlobFiles } from './blob-files';
-import { crc32 } from './crc32';
+import { blobCrc, BlobIndex } from './blob-index';
 import type { Statement } from './driver';
 import type { Engine } from './engine';
 import { oidKey } from './handle';
@@ -15,12 +15,14 @@ import { readMeta } from './schema';
 export class Blobs {
   /** The directory of the contents, unless they are in the database. */
   readonly files: BlobFiles | undefined;
+  /** What is committed. */
+  readonly committed: BlobIndex;
+  /** The same with what the transaction under way has changed. */
+  readonly uncommitted: BlobIndex;
   readonly #engine: Engine;
   readonly #contents: BlobContents;
   readonly #attach: Statement;
-  readonly #committed: Statement;
-  readonly #find: Statement<{ content: number; crc: number }>;
-  readonly #size: Statement<{ size: number; crc: number }>;
+  readonly #unstage: Statement;
   readonly #seal: Statement;
   #workDirectory: string | undefined;
 
@@ -31,11 +33,11 @@ export class Blobs {
     if (mode.startsWith('directory:')) {
       this.files = new BlobFiles(engine.path, mode.slice('directory:'.length));
     }
-    const { writer } = engine;
+    const { writer, reader } = engine;
+    this.committed = new BlobIndex(reader);
+    this.uncommitted = new BlobIndex(writer);
     this.#attach = writer.prepare('INSERT OR REPLACE INTO blob (oid, seq, content, crc) VALUES (?, ?, ?, ?)');
-    this.#committed = writer.prepare('UPDATE blob_content SET touched = 0 WHERE id = ?');
-    this.#find = writer.prepare('SELECT content, crc FROM blob WHERE oid = ? AND seq = ?');
-    this.#size = writer.prepare('SELECT size, crc FROM blob_content WHERE id = ?');
+    this.#unstage = writer.prepare('UPDATE blob_content SET touched = 0 WHERE id = ?');
     this.#seal = writer.prepare('UPDATE blob_content SET size = ?, crc = ?, touched = ? WHERE id = ?');
   }
 
@@ -51,25 +53,13 @@ export class Blobs {
   /** Within a write transaction: the revision has this content. */
   attach(oid: Oid, seq: number, content: number): void {
     this.#attach.run(oidKey(oid), seq, content, blobCrc(oid, seq, content));
-    this.#committed.run(content);
-  }
-
-  /** The content of a revision; `undefined` when it has none. */
-  contentOf(oid: Oid, seq: number): number | undefined {
-    const row = this.#find.get(oidKey(oid), seq);
-    if (row === undefined) return undefined;
-    if (row.crc !== blobCrc(oid, seq, row.content)) {
-      throw new CorruptionError(
-        `${this.#engine.path}: it is damaged which content the blob ${formatOid(oid)} has.`,
-      );
-    }
-    return row.content;
+    this.#unstage.run(content);
   }
 
   open(oid: Oid, serial: Tid): BlobReader {
     const content = this.#require(oid, serial);
     return this.files
-      ? this.files.open(content, this.#sizeOf(content))
+      ? this.files.open(content, this.committed.sizeOf(content))
       : new ContentReader(this.#engine, content);
   }
 
@@ -84,24 +74,14 @@ export class Blobs {
     try {
       const { tids, log } = this.#engine;
       const seq = tids.seqOf(serial, log.latest);
-      const content = seq === undefined ? undefined : this.contentOf(oid, seq);
+      const content = seq === undefined ? undefined : this.committed.contentOf(oid, seq);
       if (content === undefined) {
         throw new POSKeyError(oid, `Object ${formatOid(oid)} has no blob written at ${formatTid(serial)}.`);
       }
       return content;
     } catch (error) {
-      throw this.#engine.writer.failed(error);
+      throw this.#engine.reader.failed(error);
     }
-  }
-
-  #sizeOf(content: number): number {
-    const row = this.#size.get(content);
-    if (row === undefined || row.crc !== sizeCrc(content, row.size)) {
-      throw new CorruptionError(
-        `${this.#engine.path}: the size of blob content ${content} is missing or damaged.`,
-      );
-    }
-    return row.size;
   }
 
   /** Removes contents that were staged for a transaction which is aborted. */
@@ -126,8 +106,4 @@ export class Blobs {
     }
     return this.#workDirectory;
   }
-}
-
-function blobCrc(oid: Oid, seq: number, content: number): number {
-  return crc32(oidToBytes(oid), crc32(Buffer.from(`${seq}:${content}`), 0));
 }

@@ -170,7 +170,7 @@ export class Check {
     const piece = this.#handle.prepare<{ crc: number; data: Buffer }>(
       'SELECT crc, data FROM blob_chunk WHERE id = ?',
     );
-    const content = this.#attempt(() => this.#blobs.contentOf(oid, seq));
+    const content = this.#attempt(() => this.#blobs.committed.contentOf(oid, seq));
     if (content === undefined) return;
     const row = size.get(content);
     if (row === undefined || row.crc !== sizeCrc(content, row.size)) {

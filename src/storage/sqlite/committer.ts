@@ -222,6 +222,7 @@ export class SqliteCommitter {
     if (!current.voted) this.tpcVote(txn);
     const { seq, tid, changed } = current.writing!;
     const { writer, log } = this.#engine;
+    const removals = current.tellOwn ? current.writing!.removals() : log.removals;
     try {
       writer.commit();
     } catch (error) {
@@ -231,6 +232,7 @@ export class SqliteCommitter {
     // The write lock made sure that nobody else committed: first what they did before, then this.
     if (log.latest < seq - 1) log.catchUp();
     if (log.latest < seq) log.add(seq, tid, changed);
+    if (removals > log.removals) log.removals = removals;
     if (!current.tellOwn) current.instance?.committed(seq);
     this.#oids.committed();
     this.#end(txn);

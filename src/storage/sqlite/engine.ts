@@ -14,8 +14,10 @@ const IDENTITY_INTERVAL = 1_000;
 export class Engine {
   readonly path: string;
   readonly options: ResolvedOptions;
-  /** Commits, and watches for the commits of others. */
+  /** Commits. Between vote and finish it shows what is not committed yet: only a commit reads through it. */
   readonly writer: Handle;
+  /** Reads what is committed now, and watches for the commits of others. */
+  readonly reader: Handle;
   readonly tids: Tids;
   readonly log: ChangeLog;
   readonly identity: FileIdentity;
@@ -31,15 +33,18 @@ export class Engine {
     this.options = options;
     this.writer = writer;
     this.identity = fileIdentity(path)!;
-    this.tids = new Tids(writer);
-    this.log = new ChangeLog(writer, this.tids, () => this.host);
+    this.reader = options.readOnly ? writer : this.#openReader();
+    this.tids = new Tids(this.reader);
+    this.log = new ChangeLog(this.reader, this.tids, () => this.host);
     this.history = parseHistory(readMeta(writer, 'history'));
   }
 
   /** A handle for reading, perhaps one that was given back. */
   readHandle(): Handle {
-    const spare = this.#spare.pop();
-    if (spare) return spare;
+    return this.#spare.pop() ?? this.#openReader();
+  }
+
+  #openReader(): Handle {
     checkIdentity(this.path, this.identity);
     return new Handle(this.path, { readOnly: true, mustExist: true, pageCache: this.options.pageCache });
   }
@@ -91,6 +96,7 @@ export class Engine {
   close(): void {
     this.isClosed = true;
     for (const handle of this.#spare.splice(0)) handle.close();
+    this.reader.close();
     this.writer.close();
   }
 }

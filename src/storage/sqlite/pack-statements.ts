@@ -13,7 +13,7 @@ export interface SweptRow {
 }
 
 /** Rows looked at in one go. */
-const CHUNK = 1_000;
+export const SCAN_ROWS = 1_000;
 /** Former revisions removed in one go. */
 const TRIM = 200;
 
@@ -45,16 +45,16 @@ export class PackStatements {
       .raw();
     this.#formerSizes = handle
       .prepare<[number, number]>(
-        `SELECT id, ${size} FROM history WHERE id > ? AND id <= ? ORDER BY id LIMIT ${CHUNK}`,
+        `SELECT id, ${size} FROM history WHERE id > ? AND id <= ? ORDER BY id LIMIT ${SCAN_ROWS}`,
       )
       .raw();
     this.#formerAfter = handle
-      .prepare<[number, number]>(`SELECT id, seq FROM history WHERE id > ? ORDER BY id LIMIT ${CHUNK}`)
+      .prepare<[number, number]>(`SELECT id, seq FROM history WHERE id > ? ORDER BY id LIMIT ${SCAN_ROWS}`)
       .raw();
     this.#dropFormer = handle.prepare('DELETE FROM history WHERE id <= ?');
     this.#scan = handle
       .prepare<[bigint, bigint, bigint]>(
-        `SELECT oid, seq, ${size} FROM object WHERE oid > ? ORDER BY oid LIMIT ${CHUNK}`,
+        `SELECT oid, seq, ${size} FROM object WHERE oid > ? ORDER BY oid LIMIT ${SCAN_ROWS}`,
       )
       .raw()
       .safeIntegers();
@@ -64,7 +64,7 @@ export class PackStatements {
       'UPDATE txn SET objects = objects - ? WHERE seq = (SELECT max(seq) FROM txn)',
     );
     this.#transactionsAfter = handle
-      .prepare<number>(`SELECT seq FROM txn WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ${CHUNK}`)
+      .prepare<number>(`SELECT seq FROM txn WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ${SCAN_ROWS}`)
       .pluck();
     this.#dropTransaction = handle.prepare('DELETE FROM txn WHERE seq = ?');
   }

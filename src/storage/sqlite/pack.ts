@@ -18,7 +18,7 @@ import type { Engine } from './engine';
 import { GarbageMarks, STEP_MS } from './gc-mark';
 import { pause, type Handle } from './handle';
 import { PackLock } from './pack-lock';
-import { PackStatements } from './pack-statements';
+import { PackStatements, SCAN_ROWS } from './pack-statements';
 import { readMeta, writeMeta } from './schema';
 import { OidSet } from './oid-set';
 
@@ -84,8 +84,8 @@ export class Pack {
       yield* this.#count();
       return;
     }
-    yield* this.#write('begin', () => this.#begin());
     try {
+      yield* this.#write('begin', () => this.#begin());
       yield* this.#trim();
       const marks = yield* this.#mark();
       yield* this.#sweepObjects(marks);
@@ -160,6 +160,8 @@ export class Pack {
       done += rows.length;
       if (candidates.length > 0) yield* this.#write('objects', () => this.#remove(candidates, marks));
       yield { phase: 'objects', done: Math.min(done, total), total };
+      // Rows beyond the last full chunk are newer than this pack; with busy writers they would never end.
+      if (rows.length < SCAN_ROWS) return;
     }
   }
 
@@ -195,6 +197,7 @@ export class Pack {
       for (const [, seq] of rows) if (seq <= this.#packSeq) this.#used.add(seq as Oid);
       after = rows.at(-1)![0];
       yield { phase: 'transactions', done: 0, total: undefined };
+      if (rows.length < SCAN_ROWS) break;
     }
     const newest = this.#sql.newest();
     for (let after = 0; ;) {

@@ -63,7 +63,7 @@ export class SqliteStorage implements Storage {
     this.sortKey = `sqlite:${path}`;
     this.readOnly = this.#engine.options.readOnly;
     const history = this.#engine.history !== 'none';
-    this.#revisions = new Revisions(this.#engine.writer, this.#engine.tids);
+    this.#revisions = new Revisions(this.#engine.reader, this.#engine.tids);
     this.#transactions = new Transactions(this.#engine, this.#revisions);
     this.#blobs = new Blobs(this.#engine);
     this.#trim = new HistoryTrim(this.#engine);
@@ -129,7 +129,7 @@ export class SqliteStorage implements Storage {
     return this.#revisions.atSeq(oid, seq, this.#isComplete);
   }
 
-  readonly #isComplete = (seq: number): boolean => this.#engine.isComplete(this.#engine.writer, seq);
+  readonly #isComplete = (seq: number): boolean => this.#engine.isComplete(this.#engine.reader, seq);
 
   loadSerial(oid: Oid, tid: Tid): LoadedRecord {
     this.#engine.checkOpen();
@@ -140,7 +140,7 @@ export class SqliteStorage implements Storage {
 
   objectCount(): number {
     this.#engine.checkOpen();
-    const count = this.#engine.writer
+    const count = this.#engine.reader
       .prepare<number>('SELECT objects FROM txn ORDER BY seq DESC LIMIT 1')
       .pluck()
       .get();
@@ -149,8 +149,8 @@ export class SqliteStorage implements Storage {
 
   size(): number {
     this.#engine.checkOpen();
-    const { writer } = this.#engine;
-    return Number(writer.pragma('page_count')) * Number(writer.pragma('page_size'));
+    const { reader } = this.#engine;
+    return Number(reader.pragma('page_count')) * Number(reader.pragma('page_size'));
   }
 
   newOid(): Oid {

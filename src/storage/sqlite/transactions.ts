@@ -32,13 +32,13 @@ export class Transactions {
   constructor(engine: Engine, revisions: Revisions) {
     this.#engine = engine;
     this.#revisions = revisions;
-    this.#one = prepareTransactions(engine.writer, 'WHERE seq = ?');
-    this.#forward = prepareTransactions(engine.writer, 'WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?');
+    this.#one = prepareTransactions(engine.reader, 'WHERE seq = ?');
+    this.#forward = prepareTransactions(engine.reader, 'WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?');
     this.#backward = prepareTransactions(
-      engine.writer,
+      engine.reader,
       'WHERE seq < ? AND seq > ? ORDER BY seq DESC LIMIT ?',
     );
-    this.#former = engine.writer
+    this.#former = engine.reader
       .prepare<[number, number]>(
         `SELECT seq, length(state) - ${HEADER} FROM history WHERE oid = ? ORDER BY seq DESC LIMIT ?`,
       )
@@ -67,7 +67,7 @@ export class Transactions {
   }
 
   *#undoable(): Generator<TransactionInfo> {
-    const packed = Number(readMeta(this.#engine.writer, 'packed') ?? 0);
+    const packed = Number(readMeta(this.#engine.reader, 'packed') ?? 0);
     let before = this.#engine.log.latest + 1;
     for (;;) {
       const rows = this.#guarded(() => this.#backward.all(before, packed, CHUNK));
@@ -102,7 +102,7 @@ export class Transactions {
     try {
       return read();
     } catch (error) {
-      throw this.#engine.writer.failed(error);
+      throw this.#engine.reader.failed(error);
     }
   }
 }

@@ -7,6 +7,7 @@ import { unpackReferences } from './references';
 export class WriteStatements {
   /** seq, tid, past, objects of the last transaction, as bigints. */
   readonly last: Statement<[bigint, bigint, bigint, bigint]>;
+  readonly removals: Statement<number>;
   readonly currentSeq: Statement<number>;
   readonly insert: Statement;
   readonly supersede: Statement;
@@ -21,6 +22,7 @@ export class WriteStatements {
       )
       .raw()
       .safeIntegers();
+    this.removals = handle.prepare<number>("SELECT value FROM meta WHERE name = 'removals'").pluck();
     this.currentSeq = handle.prepare<number>('SELECT seq FROM object WHERE oid = ?').pluck();
     this.insert = handle.prepare('INSERT OR IGNORE INTO object (oid, seq, refs, state) VALUES (?, ?, ?, ?)');
     this.supersede = handle.prepare(

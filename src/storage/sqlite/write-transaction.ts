@@ -114,7 +114,7 @@ export class WriteTransaction {
 
   /** The count of removals, now that nobody else can remove anything. */
   removals(): number {
-    return Number(readMeta(this.#context.engine.writer, 'removals') ?? 0);
+    return this.#statements.removals.get() ?? 0;
   }
 
   /** Throws when a record to be stored refers to an object that was removed since the connection saw it. */
@@ -276,9 +276,9 @@ export class WriteTransaction {
     if (undoneRow === undefined || currentRow === undefined) return undefined;
     const previousRow = revisions.formerRow(oid, seq - 1);
     const currentSeq = sealedSeq(currentRow);
-    const undoneContent = blobs.contentOf(oid, seq);
-    const currentContent = blobs.contentOf(oid, currentSeq);
-    const previousContent = previousRow && blobs.contentOf(oid, sealedSeq(previousRow));
+    const undoneContent = blobs.uncommitted.contentOf(oid, seq);
+    const currentContent = blobs.uncommitted.contentOf(oid, currentSeq);
+    const previousContent = previousRow && blobs.uncommitted.contentOf(oid, sealedSeq(previousRow));
     const isBlob = undoneContent !== undefined || currentContent !== undefined;
     const previous = previousRow === undefined ? null : dataOrNull(oid, previousRow);
     const data = undoneData(

@@ -118,7 +118,7 @@ export function blobsPart({ setup, supports, test }: Suite): void {
     h.storage.tpcAbort(txn);
     assert.equal(content(h, oid, tid).toString(), 'kept');
     throwsCode(() => h.storage.load(lost), 'POS_KEY');
-    assert.deepEqual(readdirSync(h.storage.blobDirectory!()), []);
+    assert.equal(readdirSync(h.storage.blobDirectory!()).length, 0);
   });
 
   test('a stale blob is a conflict', (h) => {

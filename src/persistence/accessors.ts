@@ -99,7 +99,8 @@ function closures(first: number, last: number): Pair[] {
         const record = stampOf(this);
         if (record !== undefined) {
           const value = record.state[slot];
-          if (typeof value === 'object' ? value === null || (record.ready & bit) !== 0 : value !== undefined) return value;
+          if (typeof value === 'object' ? value === null || (record.ready & bit) !== 0 : value !== undefined)
+            return value;
         }
         return slow.get(this, slot);
       },

@@ -56,21 +56,30 @@ function survey(object: object, model: ClassModel): Plan {
       kept.set(name, descriptor);
       continue;
     }
+    if (!Object.isExtensible(object)) {
+      throw new NotPersistableError(
+        `This ${className} was frozen, sealed or made non-extensible before it was saved; its fields can't be tracked.`,
+      );
+    }
     if (descriptor.configurable !== true) {
-      throw new NotPersistableError(`${className}.${name}: a field that can't be redefined can't be tracked; don't freeze or seal an object before it is saved.`);
+      throw new NotPersistableError(
+        `${className}.${name}: a field that can't be redefined can't be tracked.`,
+      );
     }
     names.push(name);
     values.push(descriptor.value);
-  }
-  if (names.length > 0 && !Object.isExtensible(object)) {
-    throw new NotPersistableError(`This ${className} was frozen, sealed or made non-extensible before it was saved; its fields can't be tracked.`);
   }
   return { names, values, keys, kept };
 }
 
 /** Everything off in reverse order, the mark, everything on again: this keeps fast maps on Node 20. */
 function convertAll(object: object, record: ObjectRecord, model: ClassModel, plan: Plan): void {
-  const layout = model.layoutOf(FieldList.of(plan.names, plan.names.map((name) => model.kindOf(name) ?? 0)));
+  const layout = model.layoutOf(
+    FieldList.of(
+      plan.names,
+      plan.names.map((name) => model.kindOf(name) ?? 0),
+    ),
+  );
   const removable = plan.keys.filter((name) => plan.kept.get(name)?.configurable ?? true);
   for (let i = removable.length - 1; i >= 0; i--) Reflect.deleteProperty(object, removable[i]!);
   record.state = stateOf(layout, plan.values);

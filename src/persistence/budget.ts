@@ -28,7 +28,8 @@ export class Budget implements CacheBudget {
   }
 
   set limit(limit: number) {
-    if (!(limit >= 0)) throw new InvalidArgumentError(`A cache's limit is a number of bytes, 0 for none: not ${limit}.`);
+    if (!(limit >= 0))
+      throw new InvalidArgumentError(`A cache's limit is a number of bytes, 0 for none: not ${limit}.`);
     this.#limit = limit;
   }
 

@@ -22,6 +22,7 @@ import type {
 } from './interfaces';
 import { modelFor } from './guard';
 import { emptyState } from './makers';
+import { followAll } from './following';
 import { Loader } from './loading';
 import type { ForeignRef, Ref } from './ref';
 import { Saver } from './saving';
@@ -43,6 +44,8 @@ export class ObjectCacheImpl implements ObjectCache {
   readonly exposures: Exposures;
   /** The record that is being given its state, whose fields may be set without marking it changed. */
   filling: ObjectRecord | undefined;
+  /** Objects in the middle of an operation that loads others: they must not lose their states meanwhile. */
+  readonly pinned: ObjectRecord[] = [];
   readonly #identity = new IdentityMap();
   readonly #eviction: Eviction;
   readonly #loader: Loader;
@@ -68,6 +71,7 @@ export class ObjectCacheImpl implements ObjectCache {
     this.#eviction = new Eviction(
       {
         recordOf: (object) => recordOf(object)!,
+        pinned: this.pinned,
         setAside,
         drop: (object, record) => {
           this.#drop(object, record, 'eviction');
@@ -143,7 +147,8 @@ export class ObjectCacheImpl implements ObjectCache {
         `This ${classNameOf(model, this.jar.registry)} belongs to ${record.cache === this ? 'this connection already' : 'another connection'}.`,
       );
     }
-    if (this.#identity.get(oid) !== undefined) throw new InvalidArgumentError('There is an object with this oid already.');
+    if (this.#identity.get(oid) !== undefined)
+      throw new InvalidArgumentError('There is an object with this oid already.');
     if (this.#changed.length === 0) this.jar.objectChanged();
     this.enter(object, record ?? pendingRecord(object, model), oid);
     this.#changed.push(object);
@@ -159,7 +164,8 @@ export class ObjectCacheImpl implements ObjectCache {
 
   /** Notes an object as new and this cache's. */
   enter(object: object, record: ObjectRecord, oid: Oid): void {
-    if (isManaged(object) && record.state.length === 1) record.state = emptyState(modelFor(object)!.model.empty, 0);
+    if (isManaged(object) && record.state.length === 1)
+      record.state = emptyState(modelFor(object)!.model.empty, 0);
     record.oid = oid;
     record.cache = this;
     record.serial = ZERO_TID;
@@ -183,8 +189,8 @@ export class ObjectCacheImpl implements ObjectCache {
       putBack(record);
       return;
     }
-    this.#fill(object, record, this.jar.load(record.oid!));
     this.#makeRoom();
+    this.#fill(object, record, this.jar.load(record.oid!));
   }
 
   flushExposed(): void {
@@ -247,14 +253,19 @@ export class ObjectCacheImpl implements ObjectCache {
     }
     this.#changed = [];
     this.#stored = [];
-    const savepoint = { sequence: ++this.#sequence, created: this.#created.length, overlay: this.#overlay.length };
+    const savepoint = {
+      sequence: ++this.#sequence,
+      created: this.#created.length,
+      overlay: this.#overlay.length,
+    };
     this.#savepoints.push(savepoint);
     return savepoint;
   }
 
   rollbackTo(savepoint: CacheSavepoint): void {
     const mark = this.#savepoints.find((known) => known.sequence === savepoint.sequence);
-    if (mark === undefined) throw new InvalidArgumentError('This savepoint is not of the transaction under way.');
+    if (mark === undefined)
+      throw new InvalidArgumentError('This savepoint is not of the transaction under way.');
     this.#savepoints = this.#savepoints.filter((known) => known.sequence <= mark.sequence);
     const touched = new Set<object>([...this.exposures.takeChanged(), ...this.#changed, ...this.#stored]);
     for (const oid of this.#overlay.splice(mark.overlay)) addIfFound(touched, this.#identity.get(oid));
@@ -404,9 +415,8 @@ export class ObjectCacheImpl implements ObjectCache {
   }
 
   #load(oid: Oid): object {
-    const object = this.#admit(oid, this.jar.load(oid));
     this.#makeRoom();
-    return object;
+    return this.#admit(oid, this.jar.load(oid));
   }
 
   #admit(oid: Oid, loaded: { data: Uint8Array; serial: Tid }): object {
@@ -435,8 +445,8 @@ export class ObjectCacheImpl implements ObjectCache {
       if (object === undefined || recordOf(object)!.status === Status.ghost) missing.push(oid);
     }
     for (let at = 0; at < missing.length; at += BATCH) {
-      this.#loadBatch(missing.slice(at, at + BATCH), required);
       this.#makeRoom();
+      this.#loadBatch(missing.slice(at, at + BATCH), required);
     }
   }
 
@@ -455,6 +465,7 @@ export class ObjectCacheImpl implements ObjectCache {
     }
   }
 
+  /** Before a load, so that what is loaded is not the first to go. */
   #makeRoom(): void {
     if (this.#eviction.crowded) this.#eviction.round();
     this.#eviction.relieveBudget();
@@ -488,7 +499,7 @@ export class ObjectCacheImpl implements ObjectCache {
       if (object === undefined) continue;
       touched.delete(object);
       const record = recordOf(object)!;
-      if (record.status >= Status.probation) this.#tryActivate(object, record);
+      this.#complete(object, record);
       this.#eviction.unloaded(record);
       this.#identity.delete(oid);
       this.exposures.forget(record);
@@ -501,9 +512,11 @@ export class ObjectCacheImpl implements ObjectCache {
     }
   }
 
-  #tryActivate(object: object, record: ObjectRecord): void {
+  /** Loads what an object would miss without its jar. */
+  #complete(object: object, record: ObjectRecord): void {
     try {
-      this.activate(object, record);
+      if (record.status >= Status.probation) this.activate(object, record);
+      if (!isManaged(object)) followAll(this, object, record);
     } catch {
       // It was written to a savepoint that is gone; what remains is an object without fields.
     }
@@ -511,7 +524,11 @@ export class ObjectCacheImpl implements ObjectCache {
 
   #forget(object: object): void {
     const record = recordOf(object)!;
-    if (record.status === Status.changed || record.status === Status.saved || record.status === Status.probation) {
+    if (
+      record.status === Status.changed ||
+      record.status === Status.saved ||
+      record.status === Status.probation
+    ) {
       this.#drop(object, record, 'abort');
     }
   }
@@ -596,4 +613,3 @@ function checkTarget(count: number): number {
   if (Number.isInteger(count) && count >= 0) return count;
   throw new InvalidArgumentError(`A cache's target is a number of objects, 0 or more: not ${count}.`);
 }
-

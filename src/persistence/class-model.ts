@@ -91,7 +91,9 @@ export class Layout {
   minus(name: string): Layout {
     const at = this.fields.indexOf(name);
     if (at < 0) return this;
-    return this.model.layoutOf(FieldList.of(this.fields.names.toSpliced(at, 1), this.fields.kinds.toSpliced(at, 1)));
+    return this.model.layoutOf(
+      FieldList.of(this.fields.names.toSpliced(at, 1), this.fields.kinds.toSpliced(at, 1)),
+    );
   }
 
   /** The fields as they are to be written: kinds chosen for the class come before those that were read, dropped fields are left out. */
@@ -227,7 +229,11 @@ export function isReserved(name: string): boolean {
 
 /** Whether a class answers for a name by a getter or setter of its own. */
 export function hasAccessor(prototype: object, name: string): boolean {
-  for (let at: object | null = prototype; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at) as object | null) {
+  for (
+    let at: object | null = prototype;
+    at !== null && at !== Object.prototype;
+    at = Object.getPrototypeOf(at) as object | null
+  ) {
     const found = Object.getOwnPropertyDescriptor(at, name);
     if (found !== undefined) return found.get !== undefined || found.set !== undefined;
   }

@@ -18,7 +18,9 @@ export function requireModel(object: object, registry: Registry): ClassModel {
   const found = modelFor(object);
   const ctor = (object as { constructor?: { name?: string } }).constructor?.name ?? 'an object without class';
   if (found === undefined) {
-    throw new NotPersistableError(`${ctor} is no persistent class; decorate it with @persistent('module.${ctor}').`);
+    throw new NotPersistableError(
+      `${ctor} is no persistent class; decorate it with @persistent('module.${ctor}').`,
+    );
   }
   if (!found.exact || registry.entryOf(found.model.ctor) === undefined) {
     throw new ClassRegistrationError(

@@ -46,7 +46,8 @@ function shell(value: object, kind: Kind): object {
 }
 
 function cloneScalar(value: object, prototype: object | null): object {
-  if (types.isDate(value)) return Object.setPrototypeOf(new Date(Date.prototype.getTime.call(value)), prototype) as object;
+  if (types.isDate(value))
+    return Object.setPrototypeOf(new Date(Date.prototype.getTime.call(value)), prototype) as object;
   if (value instanceof URL) return new URL(value.href);
   const bytes = bytesOf(value as ArrayBufferView).slice();
   if (!ArrayBuffer.isView(value)) return bytes.buffer;

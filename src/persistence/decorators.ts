@@ -12,7 +12,10 @@ import { splitName, type ClassOptions, type FieldType, type ValueOptions } from 
 /** A class decorator of either kind. */
 export type AnyClassDecorator = <C extends AnyClass>(ctor: C, context?: ClassDecoratorContext<C>) => void;
 /** A field decorator of either kind. */
-export type AnyFieldDecorator = (target: object | undefined, keyOrContext: string | symbol | ClassFieldDecoratorContext) => void;
+export type AnyFieldDecorator = (
+  target: object | undefined,
+  keyOrContext: string | symbol | ClassFieldDecoratorContext,
+) => void;
 
 /**
  * Makes objects of a class persistent: they can be stored and are tracked from then on.
@@ -66,7 +69,10 @@ export function value(
 /**
  * A field that is never saved. On loaded objects it is missing, or is made by `init` when it is first read: `@transient((self) => new Map())`.
  */
-export function transient(target: object | undefined, keyOrContext: string | symbol | ClassFieldDecoratorContext): void;
+export function transient(
+  target: object | undefined,
+  keyOrContext: string | symbol | ClassFieldDecoratorContext,
+): void;
 export function transient<T extends object>(init?: (self: T) => unknown): AnyFieldDecorator;
 export function transient(
   first?: object | ((self: never) => unknown),
@@ -137,7 +143,9 @@ function enterValue(ctor: AnyClass, dotted: string | undefined, options: ValueOp
 
 function nameOf(ctor: AnyClass, decorator: string): string {
   if (ctor.name !== '') return ctor.name;
-  throw new InvalidArgumentError(`${decorator} on a class without a name: say which, ${decorator}('module.Class').`);
+  throw new InvalidArgumentError(
+    `${decorator} on a class without a name: say which, ${decorator}('module.Class').`,
+  );
 }
 
 function checkContext(context: StandardContext | undefined, decorator: string): void {
@@ -149,7 +157,9 @@ function checkContext(context: StandardContext | undefined, decorator: string): 
 function checkOptions(options: object, known: ReadonlySet<string>, decorator: string): void {
   for (const name of Object.keys(options)) {
     if (!known.has(name)) {
-      throw new InvalidArgumentError(`${decorator}: there is no option ${name}; known are ${[...known].join(', ')}.`);
+      throw new InvalidArgumentError(
+        `${decorator}: there is no option ${name}; known are ${[...known].join(', ')}.`,
+      );
     }
   }
 }

@@ -59,8 +59,11 @@ export class ObjectLoadError extends ZodbError {
 /** The state of an object is needed, and its cache let go of it: it was reset, or the object was never stored. */
 export class ClosedCacheError extends ZodbError {
   constructor() {
-    super('This object lost its connection (resetCaches, or an abort of the transaction that made it); read it again from an open connection.', {
-      code: 'CLOSED',
-    });
+    super(
+      'This object lost its connection (resetCaches, or an abort of the transaction that made it); read it again from an open connection.',
+      {
+        code: 'CLOSED',
+      },
+    );
   }
 }

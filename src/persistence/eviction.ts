@@ -13,6 +13,8 @@ const RECORD_FACTOR = 2;
 /** What eviction needs of the cache. */
 export interface EvictionHost {
   recordOf(object: object): ObjectRecord;
+  /** Records that must keep their states for now. */
+  readonly pinned: readonly ObjectRecord[];
   /** Sets a state aside. */
   setAside(object: object, record: ObjectRecord): void;
   /** Drops a state. */
@@ -97,7 +99,7 @@ export class Eviction {
       record.place &= ~Place.queue;
       if (record.status !== Status.probation) {
         if (record.status !== Status.ghost) this.enqueue(object, record);
-      } else if (this.#tooMuch) {
+      } else if (this.#tooMuch && !this.#host.pinned.includes(record)) {
         this.dropped += 1;
         this.#host.drop(object, record);
       } else {
@@ -136,7 +138,11 @@ export class Eviction {
       const record = this.#host.recordOf(object);
       record.place &= ~Place.queue;
       if (record.status === Status.ghost || record.status === Status.unsaved) continue;
-      if (record.status !== Status.saved || record.watch !== undefined) {
+      if (
+        record.status !== Status.saved ||
+        record.watch !== undefined ||
+        this.#host.pinned.includes(record)
+      ) {
         this.enqueue(object, record);
         continue;
       }

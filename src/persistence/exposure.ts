@@ -71,8 +71,18 @@ export function areAsCopied(copies: readonly Copy[]): boolean {
 }
 
 function shallow(value: object, kind: Kind): Copy {
-  const keys = kind === Kind.object || kind === Kind.instance || hasOwnBesides(value, kind) ? ownNames(value) : undefined;
-  return new Copy(value, kind, Object.isFrozen(value), keys, contents(value, kind).slice(), scalarOf(value, kind));
+  const keys =
+    kind === Kind.object || kind === Kind.instance || hasOwnBesides(value, kind)
+      ? ownNames(value)
+      : undefined;
+  return new Copy(
+    value,
+    kind,
+    Object.isFrozen(value),
+    keys,
+    contents(value, kind).slice(),
+    scalarOf(value, kind),
+  );
 }
 
 function isSame(copy: Copy): boolean {

@@ -55,7 +55,8 @@ export class Exposures {
 
   /** A value is put into a field. */
   assigned(object: object, record: ObjectRecord, slot: number, value: object): void {
-    if (slot !== INSIDE || !this.isOut(record, slot, value)) this.#note(object, record, { slot, value, copies: NO_COPIES });
+    if (slot !== INSIDE || !this.isOut(record, slot, value))
+      this.#note(object, record, { slot, value, copies: NO_COPIES });
     record.ready |= readyBit(slot);
   }
 
@@ -135,7 +136,8 @@ export class Exposures {
         this.#staleBytes.push({ bytes: new WeakRef(bytes), copy: bytes.slice() });
       });
     }
-    if (this.#staleBytes.length > STALE_BYTES_LIMIT) this.#staleBytes = this.#staleBytes.slice(-STALE_BYTES_LIMIT);
+    if (this.#staleBytes.length > STALE_BYTES_LIMIT)
+      this.#staleBytes = this.#staleBytes.slice(-STALE_BYTES_LIMIT);
   }
 
   clear(): void {

@@ -21,7 +21,7 @@ export interface StandardContext {
 
 /** Where the notes of the class under definition are kept. */
 export function notesFor(target: object | undefined, context: StandardContext | undefined): FieldNotes {
-  if (context === undefined) return (byPrototype.get(target!) ?? remember(byPrototype, target!, fresh()));
+  if (context === undefined) return byPrototype.get(target!) ?? remember(byPrototype, target!, fresh());
   if (context.metadata === undefined) return (unclaimed ??= fresh());
   const metadata = context.metadata as { [NOTES]?: FieldNotes };
   if (!Object.hasOwn(metadata, NOTES)) metadata[NOTES] = fresh();
@@ -29,10 +29,15 @@ export function notesFor(target: object | undefined, context: StandardContext | 
 }
 
 /** The notes of a class, or `undefined`. `claim` takes those that no metadata could carry. */
-export function takeNotes(ctor: abstract new (...args: never[]) => object, context?: StandardContext): FieldNotes | undefined {
+export function takeNotes(
+  ctor: abstract new (...args: never[]) => object,
+  context?: StandardContext,
+): FieldNotes | undefined {
   const found = [
     byPrototype.get(ctor.prototype as object),
-    ownNotes(context?.metadata ?? (Object.getOwnPropertyDescriptor(ctor, METADATA)?.value as object | undefined)),
+    ownNotes(
+      context?.metadata ?? (Object.getOwnPropertyDescriptor(ctor, METADATA)?.value as object | undefined),
+    ),
     context !== undefined ? unclaimed : undefined,
   ].filter((notes) => notes !== undefined);
   if (context !== undefined) unclaimed = undefined;
@@ -56,7 +61,9 @@ export function noteType(notes: FieldNotes, name: string, type: FieldType): void
 }
 
 function ownNotes(metadata: object | undefined): FieldNotes | undefined {
-  return metadata && Object.hasOwn(metadata, NOTES) ? (metadata as { [NOTES]?: FieldNotes })[NOTES] : undefined;
+  return metadata && Object.hasOwn(metadata, NOTES)
+    ? (metadata as { [NOTES]?: FieldNotes })[NOTES]
+    : undefined;
 }
 
 function fresh(): FieldNotes {

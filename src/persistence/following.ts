@@ -1,6 +1,9 @@
 /** References inside plain values, followed all at once. */
 import type { ObjectCacheImpl } from './cache';
+import { ForeignRef, Ref } from './ref';
 import { refsIn, rewrite } from './rewriting';
+import type { ObjectRecord } from './stamp';
+import { isContainer, kindOf } from './values';
 
 /** A container with more references than this, read at once, is worth a word. */
 const MANY_REFERENCES = 10_000;
@@ -8,7 +11,12 @@ const MANY_REFERENCES = 10_000;
 /**
  * Puts the objects into the places of all references inside a plain value, loading them in one batch. Returns what is to stand for the value: itself, unless it is a tuple.
  */
-export function followInside(cache: ObjectCacheImpl, value: object, where: string): object {
+export function followInside(
+  cache: ObjectCacheImpl,
+  record: ObjectRecord,
+  value: object,
+  where: string,
+): object {
   const refs = refsIn(value);
   if (refs.length === 0) return value;
   if (refs.length > MANY_REFERENCES) {
@@ -18,6 +26,23 @@ export function followInside(cache: ObjectCacheImpl, value: object, where: strin
     );
   }
   const objects = new Map<object, object>();
-  cache.followMany(refs).forEach((target, i) => objects.set(refs[i]!, target));
+  cache.pinned.push(record);
+  try {
+    cache.followMany(refs).forEach((target, i) => objects.set(refs[i]!, target));
+  } finally {
+    cache.pinned.pop();
+  }
   return rewrite(value, (item) => objects.get(item) ?? item);
+}
+
+/** Follows every reference in an object's fields: it is about to lose its cache. */
+export function followAll(cache: ObjectCacheImpl, object: object, record: ObjectRecord): void {
+  const state = record.state;
+  for (let slot = 1; slot < state.length; slot++) {
+    const value = state[slot];
+    if (value instanceof Ref || value instanceof ForeignRef) state[slot] = cache.follow(value);
+    else if (typeof value === 'object' && value !== null && isContainer(kindOf(value))) {
+      state[slot] = followInside(cache, record, value, object.constructor.name);
+    }
+  }
 }

@@ -48,7 +48,11 @@ const handler: ProxyHandler<object> = {
 };
 
 /** Makes a class one whose objects can be persistent. Again, with other options, when it was one before. */
-export function prepareClass(ctor: AnyClass, options: ClassOptions, notes: FieldNotes | undefined): ClassModel {
+export function prepareClass(
+  ctor: AnyClass,
+  options: ClassOptions,
+  notes: FieldNotes | undefined,
+): ClassModel {
   const prototype = ctor.prototype as object;
   const inherited = inheritedModel(prototype);
   const known = modelOfPrototype(prototype);
@@ -115,7 +119,12 @@ function copyMembers(from: object, to: object): void {
 }
 
 /** A transient field with an initialiser: its first read makes it a property of the object. */
-function defineLazy(prototype: object, model: ClassModel, name: string, init: NonNullable<TransientInit>): void {
+function defineLazy(
+  prototype: object,
+  model: ClassModel,
+  name: string,
+  init: NonNullable<TransientInit>,
+): void {
   if (Object.hasOwn(prototype, name) && hasAccessor(prototype, name)) return;
   model.volatile = true;
   const put = (object: object, value: unknown): void => {

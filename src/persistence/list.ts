@@ -77,7 +77,11 @@ class ListImplementation extends ManagedContainer {
   }
 
   splice(start?: number, count?: number, ...values: unknown[]): unknown[] {
-    const args = (arguments.length === 1 ? [start] : [start, count, ...values]) as [number, number, ...unknown[]];
+    const args = (arguments.length === 1 ? [start] : [start, count, ...values]) as [
+      number,
+      number,
+      ...unknown[],
+    ];
     if (arguments.length === 0) return [];
     const before = this.loaded();
     const removed = [...before].splice(...args);
@@ -176,7 +180,8 @@ class ListImplementation extends ManagedContainer {
   /** Loads what a method will look at, in batches. */
   followAll(): void {
     const items = this.loaded();
-    for (let at = 0; at < items.length; at += BATCH) this.followMany(items, at, Math.min(at + BATCH, items.length));
+    for (let at = 0; at < items.length; at += BATCH)
+      this.followMany(items, at, Math.min(at + BATCH, items.length));
   }
 
   /** The elements, in memory. */
@@ -198,7 +203,16 @@ class ListImplementation extends ManagedContainer {
   }
 }
 
-const READERS = ['at', 'entries', 'keys', 'lastIndexOf', 'toLocaleString', 'toString', 'values', 'with'] as const;
+const READERS = [
+  'at',
+  'entries',
+  'keys',
+  'lastIndexOf',
+  'toLocaleString',
+  'toString',
+  'values',
+  'with',
+] as const;
 const READERS_OF_ALL = [
   'concat',
   'every',
@@ -262,7 +276,10 @@ const handler: ProxyHandler<ListImplementation> = {
     return index < 0 ? Reflect.has(target, key) : index < listOf(target).length;
   },
   ownKeys(target): (string | symbol)[] {
-    return [...Array.from({ length: listOf(target).length }, (_, i) => String(i)), ...Reflect.ownKeys(target)];
+    return [
+      ...Array.from({ length: listOf(target).length }, (_, i) => String(i)),
+      ...Reflect.ownKeys(target),
+    ];
   },
   getOwnPropertyDescriptor(target, key): PropertyDescriptor | undefined {
     const index = indexOfKey(key);
@@ -297,7 +314,9 @@ export type PersistentList<T = unknown> = T[];
  * An array that is a persistent object of its own: its elements are stored in one record, references in it are loaded one by one as elements are read, and several objects may share it.
  * `Array.isArray` says false; `slice`, `map` and the like give ordinary arrays. Elements can't be deleted (`delete list[0]`), lists have no holes.
  */
-export const PersistentList = ListImplementation as unknown as new <T = unknown>(items?: Iterable<T>) => PersistentList<T>;
+export const PersistentList = ListImplementation as unknown as new <T = unknown>(
+  items?: Iterable<T>,
+) => PersistentList<T>;
 
 Object.defineProperty(ListImplementation, 'name', { value: 'PersistentList' });
 registry.registerBuiltIn('persistent.list', 'PersistentList', ListImplementation);

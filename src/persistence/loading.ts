@@ -56,7 +56,8 @@ export class Loader {
     const content = this.#read(oid, record);
     const recipe = this.#recipe(content.cls);
     const made = new ObjectRecord(recipe.model.ghost, Status.ghost, oid, this.#cache);
-    const object = recipe.kind === 'managed' ? Managed.instance(recipe.model.ctor, made) : bare(recipe.model, made);
+    const object =
+      recipe.kind === 'managed' ? Managed.instance(recipe.model.ctor, made) : bare(recipe.model, made);
     if (content.cls.newargs !== undefined || object instanceof Broken) this.#metas.set(object, content.cls);
     this.#fill(object, made, content, recipe);
     made.serial = record.serial;
@@ -68,7 +69,10 @@ export class Loader {
   managedGhost(oid: Oid, cls: ClassMeta): object | undefined {
     const recipe = this.#recipe(cls);
     if (recipe.kind !== 'managed' || recipe.model.ctor === Broken) return undefined;
-    return Managed.instance(recipe.model.ctor, new ObjectRecord(recipe.model.ghost, Status.ghost, oid, this.#cache));
+    return Managed.instance(
+      recipe.model.ctor,
+      new ObjectRecord(recipe.model.ghost, Status.ghost, oid, this.#cache),
+    );
   }
 
   /** A ghost's state. */
@@ -98,7 +102,9 @@ export class Loader {
       return this.#reader.read(record.data);
     } catch (error) {
       if (!(error instanceof ZodbError)) throw error;
-      throw new ObjectLoadError(oid, 'object', `its record can't be read: ${error.message}`, { cause: error });
+      throw new ObjectLoadError(oid, 'object', `its record can't be read: ${error.message}`, {
+        cause: error,
+      });
     }
   }
 
@@ -150,7 +156,12 @@ export class Loader {
       target.state = ghost;
       target.status = Status.ghost;
       if (error instanceof ZodbError) throw error;
-      throw new ObjectLoadError(target.oid!, content.cls.toString(), `__setstate__ failed: ${String(error)}`, { cause: error });
+      throw new ObjectLoadError(
+        target.oid!,
+        content.cls.toString(),
+        `__setstate__ failed: ${String(error)}`,
+        { cause: error },
+      );
     } finally {
       this.#cache.filling = outer;
     }
@@ -178,9 +189,7 @@ export class Loader {
       ({ fields, values } = upgradeState(this.#cache, model, target.oid!, fields, values));
     }
     const layout = model.layoutOf(fields);
-    const state = layout.straight
-      ? makeState(layout, layout.top, values)
-      : scatter(layout, values);
+    const state = layout.straight ? makeState(layout, layout.top, values) : scatter(layout, values);
     if (model.types.size > 0) convert(model, layout, state);
     const previous = target.state[0];
     target.state = state;
@@ -234,7 +243,11 @@ function fieldsOfOther(oid: Oid, content: RecordContent): { fields: FieldList; v
     }
     return { fields, values };
   }
-  throw new ObjectLoadError(oid, cls.toString(), 'its state is no dict of fields; the class needs __setstate__ and __getstate__.');
+  throw new ObjectLoadError(
+    oid,
+    cls.toString(),
+    'its state is no dict of fields; the class needs __setstate__ and __getstate__.',
+  );
 }
 
 /** A state as one value: what `__setstate__` gets. */
@@ -255,7 +268,8 @@ function convert(model: ClassModel, layout: Layout, state: State): void {
     const slot = layout.slotOf(name);
     if (slot === 0) continue;
     const value = state[slot];
-    if (type === 'bigint' && typeof value === 'number' && Number.isSafeInteger(value)) state[slot] = BigInt(value);
+    if (type === 'bigint' && typeof value === 'number' && Number.isSafeInteger(value))
+      state[slot] = BigInt(value);
     else if (type === 'map' && isPlain(value)) state[slot] = new Map(Object.entries(value));
   }
 }
@@ -265,4 +279,3 @@ function isPlain(value: unknown): value is Record<string, unknown> {
   const prototype = Object.getPrototypeOf(value) as object | null;
   return prototype === Object.prototype || prototype === null;
 }
-

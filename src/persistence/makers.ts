@@ -13,7 +13,9 @@ const NO_VALUES: readonly unknown[] = [];
 
 /** A state of `length` values in slots 1 … length, taken from `values` in order; `undefined` beyond its end. */
 export function makeState(layout: Layout, length: number, values: readonly unknown[]): State {
-  return length > LONGEST ? padded(layout, length, values) : (makers[length] ??= compile(length))(layout, values);
+  return length > LONGEST
+    ? padded(layout, length, values)
+    : (makers[length] ??= compile(length))(layout, values);
 }
 
 /** A state of `length` slots, all `undefined`. */

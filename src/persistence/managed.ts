@@ -135,7 +135,8 @@ export abstract class Managed {
   /** Asks that the commit fails if this node is changed by others: what was decided depends on it. */
   protected readCurrent(): void {
     const { cache, oid, serial, status } = stampedRecord(this);
-    if (cache !== undefined && status !== Status.unsaved && serial !== 0n) cache.jar.readCurrent(oid!, serial);
+    if (cache !== undefined && status !== Status.unsaved && serial !== 0n)
+      cache.jar.readCurrent(oid!, serial);
   }
 
   /** Whether the object is in a database, or has been added to one. */
@@ -178,7 +179,7 @@ function handOut(self: Managed, value: object): unknown {
   const record = stampedRecord(self);
   if (kind > Kind.instance || record.cache === undefined) return value;
   if (record.cache.exposures.isOut(record, INSIDE, value)) return value;
-  const seen = isContainer(kind) ? followInside(record.cache, value, self.constructor.name) : value;
+  const seen = isContainer(kind) ? followInside(record.cache, record, value, self.constructor.name) : value;
   record.cache.exposures.expose(self, record, INSIDE, seen);
   return seen;
 }
@@ -198,4 +199,3 @@ function activateSlowly(object: Managed, record: ObjectRecord): void {
 export function isReference(value: unknown): value is Ref | ForeignRef {
   return value instanceof Ref || value instanceof ForeignRef;
 }
-

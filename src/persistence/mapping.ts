@@ -69,7 +69,8 @@ export class PersistentMapping<K = string, V = unknown> extends ManagedContainer
 
   /** Puts all entries of another map, iterable or plain object in. */
   update(entries: Iterable<readonly [K, V]> | Readonly<Record<string, V>>): void {
-    const pairs = Symbol.iterator in entries ? (entries as Iterable<readonly [K, V]>) : Object.entries(entries);
+    const pairs =
+      Symbol.iterator in entries ? (entries as Iterable<readonly [K, V]>) : Object.entries(entries);
     for (const [key, value] of pairs) this.set(key as K, value);
   }
 
@@ -158,4 +159,6 @@ function inspectContainer(self: object, content: unknown, depth: number, options
   return `${name} ${inspect(content, { ...options, depth: depth - 1 })}`;
 }
 
-registry.registerBuiltIn('persistent.mapping', 'PersistentMapping', PersistentMapping, ['persistent.dict.PersistentDict']);
+registry.registerBuiltIn('persistent.mapping', 'PersistentMapping', PersistentMapping, [
+  'persistent.dict.PersistentDict',
+]);

@@ -166,7 +166,8 @@ function inspectPersistent(this: object, depth: number, options: InspectOptions)
   if (record === undefined || isManaged(this)) return ordinary(this, options);
   const name = this.constructor.name;
   const state = record.aside ?? record.state;
-  if (record.status === Status.ghost) return `<${record.cache?.classNameOf(this) ?? name} ${record.oid === undefined ? 'ghost' : formatOid(record.oid)}>`;
+  if (record.status === Status.ghost)
+    return `<${record.cache?.classNameOf(this) ?? name} ${record.oid === undefined ? 'ghost' : formatOid(record.oid)}>`;
   if (depth < 0) return `[${name}]`;
   const shown = shownAs(this);
   const layout = state[0];
@@ -226,4 +227,3 @@ connectGuard({
     [inspect.custom]: { value: inspectPersistent, writable: true, configurable: true, enumerable: false },
   },
 });
-

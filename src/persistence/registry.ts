@@ -70,7 +70,10 @@ export interface ClassEntry extends ClassName {
 }
 
 /** Classes that are part of this package. */
-const builtIns: [module: string, name: string, ctor: AnyClass, options: ClassOptions][] = anchored('built-ins', () => []);
+const builtIns: [module: string, name: string, ctor: AnyClass, options: ClassOptions][] = anchored(
+  'built-ins',
+  () => [],
+);
 
 /** Called for a class that is stored and not registered: may register or return it, or return nothing. */
 export type MissingClassHandler = (module: string, name: string) => AnyClass | void;
@@ -86,7 +89,8 @@ export class Registry {
   onMissing: MissingClassHandler | undefined = undefined;
 
   constructor() {
-    for (const [module, name, ctor, options] of builtIns) this.#enter(module, name, ctor, 'persistent', options);
+    for (const [module, name, ctor, options] of builtIns)
+      this.#enter(module, name, ctor, 'persistent', options);
   }
 
   /** Counts registrations: caches keyed by names start anew when it moves. */
@@ -106,7 +110,13 @@ export class Registry {
    * As {@link register}, with what field decorators said.
    * @internal
    */
-  registerNoted(module: string, name: string, ctor: AnyClass, options: ClassOptions, notes: FieldNotes | undefined): void {
+  registerNoted(
+    module: string,
+    name: string,
+    ctor: AnyClass,
+    options: ClassOptions,
+    notes: FieldNotes | undefined,
+  ): void {
     this.#enter(module, name, ctor, 'persistent', options);
     prepareClass(ctor, options, notes);
   }
@@ -174,7 +184,13 @@ export class Registry {
     return this.#byName.get(key);
   }
 
-  #enter(module: string, name: string, ctor: AnyClass, kind: ClassEntry['kind'], options: ClassOptions): void {
+  #enter(
+    module: string,
+    name: string,
+    ctor: AnyClass,
+    kind: ClassEntry['kind'],
+    options: ClassOptions,
+  ): void {
     checkClass(ctor);
     checkName(module, name);
     const dotted = `${module}.${name}`;

@@ -43,7 +43,8 @@ export function rewrite(root: object, substitute: Substitute): object {
     return made;
   };
   const top = result(root) as object;
-  for (let next = open.pop(); next !== undefined; next = open.pop()) rewriteChildren(next[0], next[1], result);
+  for (let next = open.pop(); next !== undefined; next = open.pop())
+    rewriteChildren(next[0], next[1], result);
   for (const value of frozen) Object.freeze(value);
   return top;
 }
@@ -61,7 +62,8 @@ function rewriteChildren(value: object, kind: Kind, result: (value: unknown) => 
   }
   if (kind === Kind.map) rewriteMap(value as Map<unknown, unknown>, result);
   else if (kind === Kind.set) rewriteSet(value as Set<unknown>, result);
-  if (kind === Kind.object || kind === Kind.instance || Object.keys(value).length > 0) rewriteOwn(value, result);
+  if (kind === Kind.object || kind === Kind.instance || Object.keys(value).length > 0)
+    rewriteOwn(value, result);
 }
 
 function rewriteOwn(value: object, result: (value: unknown) => unknown): void {

@@ -77,7 +77,10 @@ export class Saver {
 
   /** The class an object is stored as. */
   metaOf(object: object, record: ObjectRecord): ClassMeta {
-    return this.#loader.metaOf(object) ?? metaOfModel(modelFor(object)?.model ?? record.state[0].model, this.#cache.jar.registry);
+    return (
+      this.#loader.metaOf(object) ??
+      metaOfModel(modelFor(object)?.model ?? record.state[0].model, this.#cache.jar.registry)
+    );
   }
 
   #save(object: object): SerializedObject {
@@ -122,13 +125,21 @@ export class Saver {
   }
 
   /** The data of a container, and the fields that a subclass added to it. */
-  #writeContainer(object: ManagedContainer, record: ObjectRecord, cls: ClassMeta, model: ClassModel): Uint8Array {
+  #writeContainer(
+    object: ManagedContainer,
+    record: ObjectRecord,
+    cls: ClassMeta,
+    model: ClassModel,
+  ): Uint8Array {
     if (adopt(object, record, model)) this.#adoptValues(object, record);
     this.#claimValues(object, record, cls);
     const { written } = record.state[0];
     let fields = FieldList.empty.with('data', object.dataKind);
     for (let i = 0; i < written.length; i++) fields = fields.with(written.names[i]!, written.kinds[i]!);
-    return this.#writer.writeFields(cls, fields, [object.getData(), ...record.state[0].valuesOf(record.state)]);
+    return this.#writer.writeFields(cls, fields, [
+      object.getData(),
+      ...record.state[0].valuesOf(record.state),
+    ]);
   }
 
   /** Values inside a collection that belong to somebody else. */
@@ -154,12 +165,17 @@ export class Saver {
   }
 
   #claimValues(object: object, record: ObjectRecord, cls: ClassMeta): void {
-    for (const name of this.#cache.addedFields.deletedOf(object)) record.state[0] = record.state[0].minus(name);
+    for (const name of this.#cache.addedFields.deletedOf(object))
+      record.state[0] = record.state[0].minus(name);
     const watch = record.watch;
     if (watch === undefined) return;
     for (const { slot, value } of [...watch]) {
       if (record.state[slot] !== value) continue;
-      const claimed = claim(value, record, () => `${cls.toString()}.${record.state[0].model.nameOfSlot(slot) ?? '?'}`);
+      const claimed = claim(
+        value,
+        record,
+        () => `${cls.toString()}.${record.state[0].model.nameOfSlot(slot) ?? '?'}`,
+      );
       if (claimed === value) continue;
       record.state[slot] = claimed;
       this.#cache.exposures.assigned(object, record, slot, claimed);
@@ -171,7 +187,8 @@ export class Saver {
     if (object instanceof WeakRef) return this.#weakReferenceTo(object);
     const record = recordOf(object);
     if (record?.cache === undefined && modelFor(object) === undefined) return undefined;
-    if (record?.cache !== undefined && record.cache !== this.#cache) return this.#foreignReferenceTo(object, record);
+    if (record?.cache !== undefined && record.cache !== this.#cache)
+      return this.#foreignReferenceTo(object, record);
     const known = this.#known(object, record);
     return new Ref(known.oid!, this.#referenceClass(object, known));
   }
@@ -242,4 +259,3 @@ function explain(error: PicklingError): PicklingError {
     { cause: error },
   );
 }
-

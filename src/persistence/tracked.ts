@@ -28,6 +28,7 @@ export function readSlot(object: object, record: ObjectRecord, slot: number): un
     const value = state[slot];
     if (typeof value !== 'object' || value === null || (record.ready & readyBit(slot)) !== 0) return value;
     const kind = kindOf(value);
+    if (kind === Kind.ref && record.cache === undefined) throw new ClosedCacheError();
     if (kind === Kind.persistent || kind === Kind.opaque || record.cache === undefined) {
       record.ready |= readyBit(slot);
       return value;
@@ -43,7 +44,7 @@ export function readSlot(object: object, record: ObjectRecord, slot: number): un
       return target;
     }
     if (isContainer(kind) && !record.cache.exposures.isOut(record, slot, value)) {
-      state[slot] = followInside(record.cache, value, describeField(object, record, slot));
+      state[slot] = followInside(record.cache, record, value, describeField(object, record, slot));
     }
     if (record.state !== state) continue;
     record.cache.exposures.expose(object, record, slot, state[slot] as object);
@@ -56,7 +57,8 @@ export function writeSlot(object: object, record: ObjectRecord, slot: number, va
   if (typeof value === 'object' && value !== null) checkNotStale(value, describeField(object, record, slot));
   ensureLoaded(object, record);
   if (record.status === Status.saved) {
-    if (Object.isFrozen(object)) throw new TypeError(`Cannot assign to a field of a frozen ${object.constructor.name}.`);
+    if (Object.isFrozen(object))
+      throw new TypeError(`Cannot assign to a field of a frozen ${object.constructor.name}.`);
     record.cache!.markChanged(object, record);
   }
   const state = record.state;
@@ -93,7 +95,8 @@ export function setUnknown(receiver: object, key: PropertyKey, value: unknown): 
   }
   if (record.cache === undefined) return defineOwn(receiver, key, value);
   if (!Object.isExtensible(receiver)) return false;
-  if (typeof value === 'object' && value !== null) checkNotStale(value, `${receiver.constructor.name}.${name}`);
+  if (typeof value === 'object' && value !== null)
+    checkNotStale(value, `${receiver.constructor.name}.${name}`);
   ensureLoaded(receiver, record);
   if (Object.hasOwn(receiver, name)) return Reflect.set(receiver, name, value);
   addField(receiver, record, name, value);
@@ -140,7 +143,12 @@ function defineOwn(receiver: object, key: PropertyKey, value: unknown): boolean 
   let definer = definers.get(key);
   if (definer === undefined) {
     if (definers.size >= DEFINER_LIMIT) {
-      return Reflect.defineProperty(receiver, key, { value, writable: true, enumerable: true, configurable: true });
+      return Reflect.defineProperty(receiver, key, {
+        value,
+        writable: true,
+        enumerable: true,
+        configurable: true,
+      });
     }
     definer = class extends Identity {
       [key]: unknown;
@@ -194,10 +202,12 @@ connectSlowPaths({
       return;
     }
     const behind = persistentBehind(receiver);
-    if (behind === undefined) throw new NotPersistableError('This is no persistent object, nor made from one.');
+    if (behind === undefined)
+      throw new NotPersistableError('This is no persistent object, nor made from one.');
     const own = stampOf(behind)!;
     if (types.isProxy(receiver)) writeSlot(behind, own, slot, value);
-    else if (!defineOwn(receiver, nameOf(own.state[0].model, slot), value)) throw new TypeError('Cannot add a property.');
+    else if (!defineOwn(receiver, nameOf(own.state[0].model, slot), value))
+      throw new TypeError('Cannot add a property.');
   },
   getNamed(receiver, name) {
     const behind = persistentBehind(receiver);
@@ -208,7 +218,8 @@ connectSlowPaths({
   },
   setNamed(receiver, name, value) {
     const behind = persistentBehind(receiver);
-    if (behind === undefined) throw new NotPersistableError('This is no persistent object, nor made from one.');
+    if (behind === undefined)
+      throw new NotPersistableError('This is no persistent object, nor made from one.');
     if (behind !== receiver && !types.isProxy(receiver)) {
       defineOwn(receiver, name, value);
       return;

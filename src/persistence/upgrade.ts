@@ -32,7 +32,8 @@ export function upgradeState(
         `its state has version ${String(stored)}, this program knows versions up to ${String(version)}; use a newer program.`,
       );
     }
-    if (stored < version && upgrade !== undefined) current = upgraded(cache, model, oid, current, stored, upgrade);
+    if (stored < version && upgrade !== undefined)
+      current = upgraded(cache, model, oid, current, stored, upgrade);
   }
   return defaults === undefined ? current : withDefaults(current, defaults());
 }
@@ -51,9 +52,14 @@ function upgraded(
     result = upgrade(state, from) ?? state;
   } catch (error) {
     if (error instanceof ZodbError) throw error;
-    throw new ObjectLoadError(oid, model.ctor.name, `its upgrade from version ${String(from)} failed: ${String(error)}`, {
-      cause: error,
-    });
+    throw new ObjectLoadError(
+      oid,
+      model.ctor.name,
+      `its upgrade from version ${String(from)} failed: ${String(error)}`,
+      {
+        cause: error,
+      },
+    );
   }
   let fields = FieldList.empty;
   const values: unknown[] = [];
@@ -81,7 +87,12 @@ function asObject(cache: ObjectCacheImpl, { fields, values }: Fields): Record<st
     const get = (): unknown => cache.follow(value);
     raw.set(get, value);
     const set = (next: unknown): void => {
-      Object.defineProperty(state, name, { value: next, writable: true, enumerable: true, configurable: true });
+      Object.defineProperty(state, name, {
+        value: next,
+        writable: true,
+        enumerable: true,
+        configurable: true,
+      });
     };
     Object.defineProperty(state, name, { get, set, enumerable: true, configurable: true });
   });

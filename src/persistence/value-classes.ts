@@ -50,7 +50,8 @@ function valueClassOf(global: Global, prototype: object): ValueClass {
 
 function reduction(global: Global, object: object): Reduction {
   const { __getstate__ } = object as WithState;
-  if (__getstate__ !== undefined) return { by: 'newobj', cls: global, args: [], state: __getstate__.call(object) };
+  if (__getstate__ !== undefined)
+    return { by: 'newobj', cls: global, args: [], state: __getstate__.call(object) };
   const state = { ...object };
   return { by: 'newobj', cls: global, args: [], state: Object.keys(state).length > 0 ? state : undefined };
 }

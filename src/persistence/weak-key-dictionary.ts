@@ -42,7 +42,8 @@ export class PersistentWeakKeyDictionary<K extends object = object, V = unknown>
 
   /** @throws InvalidArgumentError when the key is no persistent object */
   set(key: K, value: V): this {
-    if (!isPersistent(key)) throw new InvalidArgumentError('The keys of a PersistentWeakKeyDictionary are persistent objects.');
+    if (!isPersistent(key))
+      throw new InvalidArgumentError('The keys of a PersistentWeakKeyDictionary are persistent objects.');
     const found = this.find(key);
     this.changed();
     this.take(value);

@@ -4,7 +4,14 @@ import { strict as assert } from 'node:assert';
 import { EventEmitter } from 'node:events';
 import { inspect } from 'node:util';
 import { instanceToPlain, plainToInstance } from 'class-transformer';
-import { deactivate, invalidate, isPersistent, persistent, statusOf, transient } from '../../src/persistence/index';
+import {
+  deactivate,
+  invalidate,
+  isPersistent,
+  persistent,
+  statusOf,
+  transient,
+} from '../../src/persistence/index';
 import { MapJar, Records } from './map-jar';
 
 /** The part of lodash that is used here; it has no types of its own. */
@@ -382,7 +389,11 @@ describe('what could pass a tracked field by', () => {
 
   test('a copy is no persistent object', () => {
     const { point } = loaded();
-    for (const copy of [structuredClone(point), lodash.cloneDeep({ ...point }), JSON.parse(JSON.stringify(point)) as Point]) {
+    for (const copy of [
+      structuredClone(point),
+      lodash.cloneDeep({ ...point }),
+      JSON.parse(JSON.stringify(point)) as Point,
+    ]) {
       copy.x = 77;
       copy.tags.push('z');
     }

@@ -145,7 +145,8 @@ export class MapJar implements Jar {
 
   savepoint(): { cache: CacheSavepoint; overlay: Map<Oid, LoadedRecord> } {
     this.cache.flushExposed();
-    for (const { oid, data, serial } of this.cache.serializeChanged()) this.overlay.set(oid, { data, serial });
+    for (const { oid, data, serial } of this.cache.serializeChanged())
+      this.overlay.set(oid, { data, serial });
     return { cache: this.cache.savepoint(), overlay: new Map(this.overlay) };
   }
 
@@ -158,7 +159,8 @@ export class MapJar implements Jar {
   newSnapshot(own?: Tid): void {
     const since = this.snapshot;
     this.snapshot = this.#records.lastTid;
-    for (const { tid, oids } of this.#records.log) if (tid > since && tid !== own) this.cache.invalidate(oids);
+    for (const { tid, oids } of this.#records.log)
+      if (tid > since && tid !== own) this.cache.invalidate(oids);
     this.cache.boundary();
   }
 

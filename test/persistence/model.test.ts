@@ -124,7 +124,8 @@ function reachable<T extends { id: number }>(root: T): T[] {
     const value = at as object;
     if ('id' in value) {
       nodes.push(value as T);
-      for (const name of FIELDS) if (Object.hasOwn(value, name)) visit((value as Record<string, unknown>)[name]);
+      for (const name of FIELDS)
+        if (Object.hasOwn(value, name)) visit((value as Record<string, unknown>)[name]);
     } else if (value instanceof Map) value.forEach((v, k) => (visit(k), visit(v)));
     else if (value instanceof Set) value.forEach(visit);
     else if (Array.isArray(value)) value.forEach(visit);
@@ -333,7 +334,13 @@ function run(world: World, [kind, a, b, c]: Command): void {
     case 5: {
       const { real, twin } = world.pick(a);
       const field = CONTAINERS[b % CONTAINERS.length]!;
-      world.handles.push({ real: real[field], node: real, field, plain: twin[field] as object, era: world.era });
+      world.handles.push({
+        real: real[field],
+        node: real,
+        field,
+        plain: twin[field] as object,
+        era: world.era,
+      });
       world.touched.add(real.id);
       return;
     }
@@ -349,7 +356,9 @@ function run(world: World, [kind, a, b, c]: Command): void {
       }
       if (handle.era !== world.era) {
         // Popping from an empty array and the like changes nothing, and need not fail.
-        const holder = [...reachable(world.root), handle.node].find((node) => node[handle.field] === handle.real);
+        const holder = [...reachable(world.root), handle.node].find(
+          (node) => node[handle.field] === handle.real,
+        );
         const attached = holder !== undefined;
         const free = world.freed.has(handle.real) || statusOf(handle.node) === 'unsaved';
         if (!attached && !free && b % 2 === 0) {
@@ -360,7 +369,9 @@ function run(world: World, [kind, a, b, c]: Command): void {
         if (twin) mutate(twin[handle.field] as object, b % 2, c, null);
         return;
       }
-      const holder = [...reachable(world.root), handle.node].find((node) => node[handle.field] === handle.real);
+      const holder = [...reachable(world.root), handle.node].find(
+        (node) => node[handle.field] === handle.real,
+      );
       world.touched.add((holder ?? handle.node).id);
       mutate(handle.plain, b % 2, c, null);
       return;

@@ -121,7 +121,9 @@ describe('names', () => {
     @persistent('names.Base')
     class Base {}
     class Derived extends Base {}
-    expect(() => save(new Records(), new Derived())).toThrow('The class Derived is not registered, only its base Base is');
+    expect(() => save(new Records(), new Derived())).toThrow(
+      'The class Derived is not registered, only its base Base is',
+    );
   });
 });
 
@@ -281,28 +283,34 @@ describe('declared fields', () => {
 });
 
 describe('hostile names of fields', () => {
-  test.each(["x']+(globalThis.pwned=1)+this['y", '__proto__', 'constructor', '_p_oid', 'toString', 'a\nb', '', '💥'])(
-    '%j is only a name',
-    (name) => {
-      @persistent({ name: 'hostile.Object', replace: true })
-      class Hostile {
-        ok = 1;
-      }
-      const holder = new Hostile();
-      Object.defineProperty(holder, name, { value: 5, writable: true, enumerable: true, configurable: true });
-      const records = new Records();
-      const oid = save(records, holder);
-      const again = load<Record<string, unknown>>(records, oid);
-      expect(again['ok']).toBe(1);
-      expect(again).toBeInstanceOf(Hostile);
-      expect((globalThis as { pwned?: number }).pwned).toBe(undefined);
-      if (!/^(__proto__|_p_)/.test(name)) {
-        expect(again[name]).toBe(5);
-        again[name] = 6;
-        expect(again[name]).toBe(6);
-      }
-    },
-  );
+  test.each([
+    "x']+(globalThis.pwned=1)+this['y",
+    '__proto__',
+    'constructor',
+    '_p_oid',
+    'toString',
+    'a\nb',
+    '',
+    '💥',
+  ])('%j is only a name', (name) => {
+    @persistent({ name: 'hostile.Object', replace: true })
+    class Hostile {
+      ok = 1;
+    }
+    const holder = new Hostile();
+    Object.defineProperty(holder, name, { value: 5, writable: true, enumerable: true, configurable: true });
+    const records = new Records();
+    const oid = save(records, holder);
+    const again = load<Record<string, unknown>>(records, oid);
+    expect(again['ok']).toBe(1);
+    expect(again).toBeInstanceOf(Hostile);
+    expect((globalThis as { pwned?: number }).pwned).toBe(undefined);
+    if (!/^(__proto__|_p_)/.test(name)) {
+      expect(again[name]).toBe(5);
+      again[name] = 6;
+      expect(again[name]).toBe(6);
+    }
+  });
 
   test('ten thousand different names make no ten thousand functions, and all are kept', () => {
     @persistent('hostile.Many')

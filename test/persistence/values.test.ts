@@ -30,7 +30,12 @@ function stored(a: unknown, b?: unknown): { box: Box; jar: MapJar; records: Reco
   const oid = first.cache.add(new Box(a, b));
   first.commit();
   const jar = new MapJar(records);
-  return { box: jar.cache.get(oid) as Box, jar, records, again: () => new MapJar(records).cache.get(oid) as Box };
+  return {
+    box: jar.cache.get(oid) as Box,
+    jar,
+    records,
+    again: () => new MapJar(records).cache.get(oid) as Box,
+  };
 }
 
 const cyclic: unknown[] = [1];
@@ -47,8 +52,20 @@ const changes: [name: string, make: () => unknown, change: (value: never) => voi
   ['object, key deleted', () => ({ n: 1 }), (v: { n?: number }) => void delete v.n],
   ['deep object', () => ({ a: { b: { c: [1] } } }), (v: { a: { b: { c: number[] } } }) => void v.a.b.c.pop()],
   ['Map', () => new Map([[1, 'a']]), (v: Map<number, string>) => void v.set(1, 'b')],
-  ['Map with object keys', () => new Map([[{ k: 1 }, 'a']]), (v: Map<{ k: number }, string>) => void ([...v.keys()][0]!.k = 2)],
-  ['Map order', () => new Map([[1, 1], [2, 2]]), (v: Map<number, number>) => void (v.delete(1), v.set(1, 1))],
+  [
+    'Map with object keys',
+    () => new Map([[{ k: 1 }, 'a']]),
+    (v: Map<{ k: number }, string>) => void ([...v.keys()][0]!.k = 2),
+  ],
+  [
+    'Map order',
+    () =>
+      new Map([
+        [1, 1],
+        [2, 2],
+      ]),
+    (v: Map<number, number>) => void (v.delete(1), v.set(1, 1)),
+  ],
   ['Set', () => new Set([1]), (v: Set<number>) => void v.add(2)],
   ['Date', () => new Date(1), (v: Date) => void v.setTime(2)],
   ['bytes', () => Uint8Array.of(1, 2), (v: Uint8Array) => void (v[1] = 9)],
@@ -78,7 +95,10 @@ describe('a change inside a plain value is found', () => {
     expect(statusOf(box)).toBe('changed');
     jar.commit();
     expect(again().a).toEqual(box.a);
-    expect(Object.is((again().a as number[])[0], (held as number[])[0]) || typeof (held as number[])[0] === 'object').toBe(true);
+    expect(
+      Object.is((again().a as number[])[0], (held as number[])[0]) ||
+        typeof (held as number[])[0] === 'object',
+    ).toBe(true);
   });
 
   test.each(changes)('%s, in a value from before the object was saved', (_name, make, change) => {
@@ -110,7 +130,13 @@ test('destructuring, for…of and held handles over commits are no way round', (
   for (const inner of a) inner.push(0);
   b.list.push(2);
   jar.commit();
-  expect(again()).toMatchObject({ a: [[1, 0], [2, 0]], b: { list: [1, 2] } });
+  expect(again()).toMatchObject({
+    a: [
+      [1, 0],
+      [2, 0],
+    ],
+    b: { list: [1, 2] },
+  });
   b.list.push(3);
   jar.commit();
   jar.commit();
@@ -171,7 +197,10 @@ describe('a plain value belongs to one object', () => {
     expect([box.a, second.a]).toEqual([[1, 2], [1]]);
     (second.a as number[]).push(3);
     jar.commit();
-    expect([box.a, second.a]).toEqual([[1, 2], [1, 3]]);
+    expect([box.a, second.a]).toEqual([
+      [1, 2],
+      [1, 3],
+    ]);
   });
 
   test('deep inside, only the part that belongs to another is copied', () => {
@@ -361,7 +390,10 @@ test('no more than a thousand objects are watched across a boundary, and nothing
 });
 
 test('a session that only reads writes nothing, however often values are read', () => {
-  const { box, jar, records } = stored({ a: [1, new Date(1), new Map([[1, new Set([2])]])] }, Uint8Array.of(1));
+  const { box, jar, records } = stored(
+    { a: [1, new Date(1), new Map([[1, new Set([2])]])] },
+    Uint8Array.of(1),
+  );
   for (let i = 0; i < 5; i++) {
     void JSON.stringify(box);
     void structuredClone({ ...box });

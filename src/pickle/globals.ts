@@ -15,10 +15,12 @@ interface Entry {
   readonly global: Global;
 }
 
+/** Shared by all readers of the process. */
+const table: Entry[][] = Array.from({ length: TABLE_SIZE }, () => []);
+let evict = 0;
+
 /** Remembers the globals of the pickles read so far, up to a number. */
 export class GlobalReader {
-  readonly #table: Entry[][] = Array.from({ length: TABLE_SIZE }, () => []);
-  #evict = 0;
   /** Where the last global read ended. */
   end = 0;
 
@@ -28,9 +30,7 @@ export class GlobalReader {
     const view = input.view;
     const first = view.getInt32(start, true);
     const slot =
-      this.#table[
-        (Math.imul(first ^ view.getInt32(start + 4, true), 0x9e37_79b1 | 0) >>> 24) & (TABLE_SIZE - 1)
-      ]!;
+      table[(Math.imul(first ^ view.getInt32(start + 4, true), 0x9e37_79b1 | 0) >>> 24) & (TABLE_SIZE - 1)]!;
     for (let n = 0; n < slot.length; n++) {
       const entry = slot[n]!;
       const words = entry.words;
@@ -62,7 +62,7 @@ export class GlobalReader {
       words[words.length - 1]! &= lastMask;
       const entry: Entry = { words, lastMask, length, global };
       if (slot.length < SLOT_SIZE) slot.push(entry);
-      else slot[this.#evict++ % SLOT_SIZE] = entry;
+      else slot[evict++ % SLOT_SIZE] = entry;
     }
     return global;
   }

@@ -13,6 +13,9 @@ const COPIED_SIZE = 4096;
 /** Bytes behind the input that may be read, though not used. */
 const SLACK = 128;
 
+/** Places for copies that no input uses now. */
+const freeScratches: Buffer[] = [];
+
 export class Input {
   buf: SlicingBuffer;
   view: DataView;
@@ -22,14 +25,18 @@ export class Input {
   readable = 0;
   /** What to add to a position to have that in the bytes given to {@link open}. */
   origin = 0;
-  readonly #scratch: SlicingBuffer;
-  readonly #scratchView: DataView;
+  readonly #scratch = (freeScratches.pop() ?? Buffer.alloc(COPIED_SIZE + SLACK)) as SlicingBuffer;
+  readonly #scratchView = new DataView(this.#scratch.buffer, this.#scratch.byteOffset, this.#scratch.length);
 
   constructor() {
-    this.#scratch = Buffer.alloc(COPIED_SIZE + SLACK) as SlicingBuffer;
-    this.#scratchView = new DataView(this.#scratch.buffer, this.#scratch.byteOffset, this.#scratch.length);
     this.buf = this.#scratch;
     this.view = this.#scratchView;
+  }
+
+  /** Gives the place for copies to the next input; this one must not be used again. */
+  dispose(): void {
+    this.close();
+    if (freeScratches.length < 8) freeScratches.push(this.#scratch);
   }
 
   /** Takes `bytes` from `start` up to `end`; positions count from `start`. */

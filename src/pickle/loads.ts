@@ -5,13 +5,21 @@ import type { ReaderOptions, WriterOptions } from './interfaces';
 /** The value of a pickle. Bytes after it are ignored. Executes nothing. Throws {@link PickleError}. */
 export function loads(bytes: Uint8Array, options: ReaderOptions = {}): unknown {
   const reader = new PickleReader({ ...options, fixNames: true });
-  reader.open(bytes);
-  return reader.read();
+  try {
+    reader.open(bytes);
+    return reader.read();
+  } finally {
+    reader.dispose();
+  }
 }
 
 /** A value as a pickle. Equal values give equal bytes. Throws {@link PicklingError}. */
 export function dumps(value: unknown, options: WriterOptions = {}): Buffer {
   const writer = new PickleWriter(options);
-  writer.write(value);
-  return writer.copy();
+  try {
+    writer.write(value);
+    return writer.copy();
+  } finally {
+    writer.dispose();
+  }
 }

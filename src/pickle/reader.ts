@@ -35,6 +35,8 @@ export interface InternalReaderOptions extends ReaderOptions {
    * `offset` of `input`: the usual references of a database, for which nothing need be made.
    */
   persistentLoad8?: ((input: Uint8Array, offset: number, cls: Global | undefined) => unknown) | undefined;
+  /** Called when a pickle is read again from its start; see the head of this file. */
+  restart?: (() => void) | undefined;
   /** Replace Python 2's names for what Python 3 calls otherwise, below protocol 3. */
   fixNames?: boolean | undefined;
 }
@@ -52,6 +54,7 @@ export class PickleReader {
   readonly #persistentLoad: ((pid: unknown) => unknown) | undefined;
   readonly #persistentLoad8: InternalReaderOptions['persistentLoad8'];
   readonly #fixNames: boolean;
+  readonly #restart: (() => void) | undefined;
   readonly #buffers: Iterator<Uint8Array> | undefined;
   #stack: unknown[] = [];
   #marks: number[] = [];
@@ -79,6 +82,7 @@ export class PickleReader {
     this.#maxDepth = Math.min(options.maxDepth ?? MAX_DEPTH, MAX_DEPTH);
     this.#persistentLoad = options.persistentLoad?.bind(options);
     this.#persistentLoad8 = options.persistentLoad8;
+    this.#restart = options.restart;
     this.#fixNames = options.fixNames ?? false;
     this.#buffers = options.buffers?.[Symbol.iterator]();
   }
@@ -105,6 +109,12 @@ export class PickleReader {
     this.#end = 0;
     const columns = this.columnValues;
     for (let i = this.columnCount - 1; i >= 0; i--) columns[i] = undefined;
+  }
+
+  /** Ends the use of this reader, and lets the next one have its place for copies. */
+  dispose(): void {
+    this.close();
+    this.#input.dispose();
   }
 
   /** Where the next pickle begins: the end of the last one. */
@@ -150,6 +160,7 @@ export class PickleReader {
         this.#clearStack();
       }
       this.#builder.again(this.#end);
+      this.#restart?.();
       this.#pos = start;
       this.#memo.rewind(size, gaps, farBefore);
       this.#wantColumns = columns;

@@ -20,11 +20,13 @@ const COPIED_SUBSTRING = 12;
 const WINDOW = 4096;
 const HIGH_BITS = 0x8080_8080 | 0;
 
+/** Shared by all readers of the process: keys seen by one are likely to be met by the next. */
+const table: (Entry | undefined)[] = new Array<Entry | undefined>(TABLE_SIZE).fill(undefined);
+
 const { fromCharCode } = String;
 
 /** Reads strings of one input after another. */
 export class StringReader {
-  readonly #table: (Entry | undefined)[] = new Array<Entry | undefined>(TABLE_SIZE).fill(undefined);
   #input: Input | undefined = undefined;
   #window = '';
   #windowStart = 0;
@@ -72,7 +74,7 @@ export class StringReader {
       0xc2b2_ae35 | 0,
     );
     const slot = mixed >>> 20;
-    const hit = this.#table[slot];
+    const hit = table[slot];
     if (
       hit !== undefined &&
       hit.a === a &&
@@ -85,7 +87,7 @@ export class StringReader {
     }
     if (((a | b | c | d) & HIGH_BITS) !== 0) return this.value(start, end);
     const text = this.#ascii(start, end);
-    this.#table[slot] = { text, a, b, c, d };
+    table[slot] = { text, a, b, c, d };
     return text;
   }
 
@@ -117,11 +119,11 @@ export class StringReader {
     const length = end - start;
     const a = this.#input!.view.getInt32(start, true) & (-1 >>> ((4 - length) << 3));
     const slot = Math.imul(a ^ length, 0xc2b2_ae35 | 0) >>> 20;
-    const hit = this.#table[slot];
+    const hit = table[slot];
     if (hit !== undefined && hit.a === a && hit.b === 0 && hit.text.length === length) return hit.text;
     if ((a & HIGH_BITS) !== 0) return decodeSurrogates(this.#input!.buf, start, end);
     const text = this.#input!.buf.latin1Slice(start, end);
-    this.#table[slot] = { text, a, b: 0, c: 0, d: 0 };
+    table[slot] = { text, a, b: 0, c: 0, d: 0 };
     return text;
   }
 

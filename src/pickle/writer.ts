@@ -21,6 +21,9 @@ const BATCH = 1000;
 /** Number of an object whose arguments are being written: it has none yet. */
 const IN_PROGRESS = -2;
 
+/** Buffers that no writer uses now: a writer for a single value would spend more on a new one than on the value. */
+const spare: [Output, WriteMemo][] = [];
+
 const encodeGlobal = Global.of('_codecs', 'encode');
 const newObjEx = Global.of('copyreg', '__newobj_ex__');
 
@@ -35,14 +38,15 @@ export interface InternalWriterOptions extends WriterOptions {
 
 /** Writes one pickle after another. The memo lasts until {@link reset}. */
 export class PickleWriter {
-  readonly out = new Output();
-  readonly memo = new WriteMemo();
+  readonly out: Output;
+  readonly memo: WriteMemo;
   readonly #frames = new FrameStack();
   readonly #options: InternalWriterOptions;
   readonly #protocol: number;
   readonly #maxDepth: number;
 
   constructor(options: InternalWriterOptions = {}) {
+    [this.out, this.memo] = spare.pop() ?? [new Output(), new WriteMemo()];
     this.#options = options;
     this.#protocol = options.protocol ?? 3;
     this.#maxDepth = Math.min(options.maxDepth ?? MAX_DEPTH, MAX_DEPTH);
@@ -53,6 +57,12 @@ export class PickleWriter {
     this.out.reset();
     this.memo.clear();
     this.#frames.clear();
+  }
+
+  /** Ends the use of this writer, and lets the next one have its buffer. */
+  dispose(): void {
+    this.reset();
+    if (spare.length < 8) spare.push([this.out, this.memo]);
   }
 
   /** A copy of the pickles written since {@link reset}. */

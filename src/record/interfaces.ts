@@ -34,7 +34,8 @@ export type Reference = StrongReference | WeakReference | ForeignReference;
 
 /**
  * What a {@link RecordReader} asks of its owner; what the hooks return stands in the state. Called once per
- * occurrence, in the order of the record. Hooks must not call the same reader again.
+ * occurrence, in the order of the record, unless {@link RecordReaderHooks.restart} is called in between. Hooks must
+ * not call the same reader again.
  */
 export interface RecordReaderHooks {
   /** `cls` is `undefined` when only the oid was written: the class must be read from the object's own record. */
@@ -43,6 +44,11 @@ export interface RecordReaderHooks {
   foreignReference(database: string, oid: Oid, cls: ClassMeta | undefined): unknown;
   /** Finds registered `@value` classes. */
   resolve?(global: Global): ValueClass | undefined;
+  /**
+   * The state is read again from its start, because a dict in it turned out to be of another kind after it had been referred
+   * to (rare): what the hooks returned for the state so far is dropped, and they are called again.
+   */
+  restart?(): void;
 }
 
 /**

@@ -31,7 +31,10 @@ export function persistentIdLoader(hooks: RecordReaderHooks): (pid: unknown) => 
     if (oid !== undefined) return hooks.strongReference(oid, undefined);
     if (!Array.isArray(pid)) throw unknownForm();
     const parts = pid as readonly unknown[];
-    if (Object.isFrozen(pid)) return hooks.strongReference(needOid(parts[0]), classOf(parts[1]));
+    if (Object.isFrozen(pid)) {
+      if (parts.length !== 2) throw unknownForm();
+      return hooks.strongReference(needOid(parts[0]), classOf(parts[1]));
+    }
     const [kind, args] = parts;
     if (parts.length === 1) return hooks.weakReference(needOid(kind), undefined);
     if (!Array.isArray(args)) throw unknownForm();

@@ -18,6 +18,7 @@ export class RecordReader {
       resolve: hooks.resolve && ((global) => hooks.resolve!(global)),
       persistentLoad: persistentIdLoader(hooks),
       persistentLoad8: shortReferenceLoader(hooks),
+      restart: hooks.restart && (() => hooks.restart!()),
     });
   }
 

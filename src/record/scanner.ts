@@ -35,11 +35,20 @@ export function scanReferences(record: Uint8Array): ScannedReference[] {
     found.push({ kind, oid, database });
     return null;
   };
-  new RecordReader({
+  const reader = new RecordReader({
     strongReference: (oid) => note('strong', oid, undefined),
     weakReference: (oid, database) => note('weak', oid, database),
     foreignReference: (database, oid) => note('foreign', oid, database),
-  }).read(record);
+    restart: () => {
+      found.length = Math.min(found.length, inClass);
+    },
+  });
+  // References may stand in both pickles; only the one at work is read again.
+  let inClass = 0;
+  reader.readClass(record);
+  inClass = found.length;
+  found.length = 0;
+  reader.read(record);
   return found;
 }
 

@@ -1,6 +1,7 @@
 /**
  * How the keys of a node are kept: a typed array with room to grow, or a plain array.
  */
+import { narrow } from './integers';
 import type { KeyArray } from './key-search';
 
 /** Operations on the keys of a node; those that answer an array may answer another one than they were given. */
@@ -84,14 +85,16 @@ export function wideArrays(wide: new (length: number) => BigArray): KeyArrays {
   return {
     create: (capacity) => new Float64Array(capacity),
     insert(keys, length, index, key) {
-      const target = fit(keys, length, key);
-      return insertTyped(target, length, index, form(target, key));
+      const narrowed = typeof key === 'bigint' ? narrow(key) : key;
+      const target = fit(keys, length, narrowed);
+      return insertTyped(target, length, index, form(target, narrowed));
     },
     remove: removeTyped,
     slice: sliceTyped,
     put(keys, length, index, key) {
-      const target = fit(keys, length, key);
-      target[index] = form(target, key) as number;
+      const narrowed = typeof key === 'bigint' ? narrow(key) : key;
+      const target = fit(keys, length, narrowed);
+      target[index] = form(target, narrowed) as number;
       return target;
     },
   };

@@ -2,6 +2,7 @@
  * Binary search, one routine per representation of keys. Each answers the index of the key, or `~i` (negative)
  * where `i` is the index at which it would be inserted.
  */
+import { narrow } from './integers';
 import { compareKeys, comparesByUnits } from './key-order';
 import { specialise } from './specialise';
 
@@ -40,8 +41,10 @@ const searchBigUint64 = numericSearch(new BigUint64Array(1));
 /** 64-bit keys: floats as long as all keys of the node are safe integers, else 64-bit integers. */
 export const searchWide: Search = (keys, length, key) => {
   if (keys instanceof Float64Array) {
-    if (typeof key === 'number') return searchFloat64(keys, length, key);
-    return (key as bigint) > 0n ? ~length : ~0;
+    // A key out of a node of wide keys is a bigint even if it is small.
+    const narrowed = typeof key === 'bigint' ? narrow(key) : (key as number);
+    if (typeof narrowed === 'number') return searchFloat64(keys, length, narrowed);
+    return narrowed > 0n ? ~length : ~0;
   }
   const wide = typeof key === 'number' ? BigInt(key) : (key as bigint);
   return keys instanceof BigInt64Array

@@ -100,6 +100,7 @@ export class BlobContents {
     try {
       const result = work();
       writer.commit();
+      this.#engine.checkpoints.wrote((BATCH * PIECE) / 4_096, () => undefined);
       return result;
     } catch (error) {
       writer.rollback();

@@ -32,6 +32,7 @@ interface Current {
   readonly instance: SqliteInstance | undefined;
   changes: Change[];
   bytes: number;
+  written: number;
   /** It rewrites what its own connection may have cached. */
   tellOwn: boolean;
   writing: WriteTransaction | undefined;
@@ -49,11 +50,15 @@ export class SqliteCommitter {
   readonly #context: WriteContext;
   readonly #oids: OidSource;
   readonly #lock: CommitLock;
-  readonly #committed: () => void;
+  readonly #committed: (pages: number, instance: SqliteInstance | undefined) => void;
   #current: Current | undefined;
 
-  /** @param committed called after each commit */
-  constructor(engine: Engine, blobs: Blobs, committed: () => void) {
+  /** @param committed called after each commit, with about how many pages it wrote and who made it */
+  constructor(
+    engine: Engine,
+    blobs: Blobs,
+    committed: (pages: number, instance: SqliteInstance | undefined) => void,
+  ) {
     this.#engine = engine;
     this.#blobs = blobs;
     this.#committed = committed;
@@ -102,6 +107,7 @@ export class SqliteCommitter {
       instance,
       changes: [],
       bytes: 0,
+      written: 0,
       tellOwn: false,
       writing: undefined,
       voted: false,
@@ -237,7 +243,8 @@ export class SqliteCommitter {
     this.#oids.committed();
     this.#end(txn);
     callback?.(tid);
-    this.#committed();
+    // An object's page and that of its former revision, and the index; then what is large.
+    this.#committed(2 + 3 * changed.length + current.written / 4_096, current.instance);
     return tid;
   }
 
@@ -304,6 +311,7 @@ export class SqliteCommitter {
       else writing.checkCurrent(oid, serial);
     }
     current.changes = [];
+    current.written += current.bytes;
     current.bytes = 0;
   }
 

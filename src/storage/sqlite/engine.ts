@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { ClosedError } from '../../errors';
 import type { StorageHost } from '../interfaces';
 import { ChangeLog } from './change-log';
+import { Checkpoints } from './checkpoints';
 import { checkIdentity, fileIdentity, Handle, type FileIdentity } from './handle';
 import type { HistoryMode, ResolvedOptions } from './options';
 import { readMeta } from './schema';
@@ -20,6 +21,7 @@ export class Engine {
   readonly reader: Handle;
   readonly tids: Tids;
   readonly log: ChangeLog;
+  readonly checkpoints: Checkpoints;
   readonly identity: FileIdentity;
   host: StorageHost | undefined;
   /** Kept by the file; another process may change it. */
@@ -32,6 +34,8 @@ export class Engine {
     this.path = path;
     this.options = options;
     this.writer = writer;
+    if (!options.readOnly) writer.dontWait();
+    this.checkpoints = new Checkpoints(writer, options.readOnly);
     this.identity = fileIdentity(path)!;
     this.reader = options.readOnly ? writer : this.#openReader();
     this.tids = new Tids(this.reader);
@@ -58,6 +62,7 @@ export class Engine {
       pageCache: this.options.pageCache,
     });
     setDurability(handle, this.options);
+    handle.dontWait();
     return handle;
   }
 

@@ -71,6 +71,11 @@ export class Handle {
     }
   }
 
+  /** From here on a lock that somebody else has is reported at once: {@link beginImmediate} waits by itself. */
+  dontWait(): void {
+    this.pragma('busy_timeout=0');
+  }
+
   prepare<Row>(sql: string): Statement<Row> {
     try {
       return this.db.prepare<Row>(sql);
@@ -124,7 +129,6 @@ export class Handle {
   /** False when somebody else is writing. */
   tryBeginImmediate(): boolean {
     try {
-      this.db.pragma('busy_timeout=0');
       this.#beginImmediate.run();
       return true;
     } catch (error) {

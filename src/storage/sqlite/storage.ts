@@ -37,6 +37,9 @@ import { Revisions } from './revisions';
 import { Transactions } from './transactions';
 import { HistoryTrim } from './trim';
 
+/** How often the length of the write-ahead log is looked at, in milliseconds. */
+const LOG_INTERVAL = 2_000;
+
 /**
  * A database in one SQLite file, for any number of processes and worker threads of one machine. See schema.ts for what
  * the file holds, instance.ts for how snapshots work, committer.ts for commits.
@@ -53,6 +56,8 @@ export class SqliteStorage implements Storage {
   readonly #blobs: Blobs;
   readonly #trim: HistoryTrim;
   readonly #committer: SqliteCommitter;
+  /** A program that rests may hold a snapshot too. */
+  readonly #timer: NodeJS.Timeout;
   readonly #instances = new Set<SqliteInstance>();
   readonly #instanceContext: InstanceContext;
 
@@ -82,7 +87,10 @@ export class SqliteStorage implements Storage {
       persistent: true,
       multiProcess: true,
     });
-    this.#committer = new SqliteCommitter(this.#engine, this.#blobs, () => this.#afterCommit());
+    this.#committer = new SqliteCommitter(this.#engine, this.#blobs, (pages, instance) =>
+      this.#afterCommit(pages, instance),
+    );
+    this.#timer = setInterval(() => this.#relieveLog(), LOG_INTERVAL).unref();
     this.#instanceContext = {
       storage: this,
       engine: this.#engine,
@@ -288,6 +296,7 @@ export class SqliteStorage implements Storage {
 
   close(): void {
     if (this.#engine.isClosed) return;
+    clearInterval(this.#timer);
     for (const instance of this.#instances) instance.release();
     this.#committer.close(new ClosedError(`The storage ${this.name} is closed.`));
     this.#engine.close();
@@ -297,8 +306,17 @@ export class SqliteStorage implements Storage {
     this.close();
   }
 
-  #afterCommit(): void {
+  #afterCommit(pages: number, committer: SqliteInstance | undefined): void {
     this.#trim.afterCommit();
+    this.#engine.checkpoints.wrote(pages, () => {
+      // Whoever has just committed takes a new snapshot next.
+      committer?.yieldSnapshot();
+      this.#relieveLog();
+    });
+  }
+
+  /** Ends old snapshots of this process when the write-ahead log has grown too long. */
+  #relieveLog(): void {
     if (this.#engine.walSize() <= this.#engine.options.walLimit) return;
     for (const instance of this.#instances) instance.yieldSnapshot();
   }

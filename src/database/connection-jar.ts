@@ -24,6 +24,8 @@ export interface JarOwner {
   /** Throws unless the calling code may use this connection. */
   checkContext(): void;
   sibling(databaseName: string): Jar;
+  /** A reference in this field of an object was followed by a load of its own. */
+  followed(owner: object, field: string | undefined): void;
   warn(key: string, message: string): void;
 }
 
@@ -109,6 +111,10 @@ export class ConnectionJar implements Jar {
 
   sibling(databaseName: string): Jar {
     return this.#owner.sibling(databaseName);
+  }
+
+  followed(owner: object, field: string | undefined): void {
+    this.#owner.followed(owner, field);
   }
 
   warn(key: string, message: string): void {

@@ -1,21 +1,33 @@
 import type { Tid } from '../ids';
 import type { CacheBudget } from '../persistence/index';
+import type { StorageInstance } from '../storage/index';
+import type { TransactionManager } from '../transaction/index';
 import { Connection } from './connection';
 import type { DB } from './db';
 import type { Settings } from './options';
 import { Pool } from './pool';
+import type { Lending, Opening, Session } from './session';
 
-/** Says when a connection was forgotten instead of closed. */
-const leaks = new FinalizationRegistry<() => void>((report) => report());
+/** What is known of a connection when it is gone. */
+interface Remains {
+  readonly pool: Pool<Session>;
+  readonly reference: WeakRef<Session>;
+  readonly storage: StorageInstance;
+  readonly opening: Opening;
+}
 
 /** All connections of a database: a pool for the present, and one for each point in the past. */
 export class ConnectionPools {
   readonly #db: DB;
   readonly #budget: CacheBudget;
   readonly #settings: Settings;
-  readonly #present: Pool<Connection>;
-  #past = new Map<Tid, Pool<Connection>>();
-  #closesDatabase = new WeakSet<Connection>();
+  readonly #present: Pool<Session>;
+  #past = new Map<Tid, Pool<Session>>();
+  #closesDatabase = new WeakSet<Session>();
+  /** Finds connections that were forgotten instead of closed. */
+  readonly #forgotten = new FinalizationRegistry<Remains>((remains) => {
+    this.#reportForgotten(remains);
+  });
   #cacheSize: number;
 
   constructor(db: DB, budget: CacheBudget, settings: Settings) {
@@ -40,38 +52,49 @@ export class ConnectionPools {
 
   set cacheSize(objects: number) {
     this.#cacheSize = objects;
-    for (const connection of [...this.#present.used, ...this.#present.free])
-      connection.cache.targetCount = objects;
+    for (const { jar } of [...this.#present.used, ...this.#present.free]) jar.cache.targetCount = objects;
   }
 
-  take(before: Tid | undefined): Connection {
-    return this.#pool(before).take();
+  /** A connection from the pool, handed out to `manager`. */
+  open(before: Tid | undefined, manager: TransactionManager, lending?: Lending): Connection {
+    return this.lend(this.#pool(before).take(), manager, lending);
   }
 
-  /** As {@link take} for the present, waiting in turn while the pool is used up. */
-  takeWhenFree(): Promise<Connection> | Connection {
-    return this.#present.takeWhenFree(this.#db.poolWait);
+  /** As {@link open} for the present, but waits in turn while the pool is used up; to be handed to {@link lend}. */
+  takeWhenFree(): Promise<Session> | Session {
+    return this.#present.takeWhenFree(this.#settings.poolWait);
   }
 
-  give(connection: Connection): void {
-    const pool = this.#pool(connection.before);
-    pool.give(connection);
-    if (connection.before !== undefined && pool.used.size === 0 && pool.free.length === 0) {
-      this.#past.delete(connection.before);
+  /** Hands out what was taken. When that fails it is not given back: its storage instance may be in any state. */
+  lend(session: Session, manager: TransactionManager, lending?: Lending): Connection {
+    try {
+      session.lend(manager, lending);
+    } catch (error) {
+      this.#pool(session.before).drop(session);
+      throw error;
     }
-    if (this.#closesDatabase.has(connection)) this.#db.close();
+    if (this.#settings.traceConnections) session.opening.where = callerOf(this.#db);
+    return session.owner;
+  }
+
+  give(session: Session): void {
+    const { before } = session;
+    const pool = this.#pool(before);
+    pool.give(session);
+    if (before !== undefined && pool.isIdle && pool.free.length === 0) this.#past.delete(before);
+    if (this.#closesDatabase.has(session)) this.#db.close();
   }
 
   /** Closing this connection shall close the database. */
-  closeDatabaseWith(connection: Connection): void {
-    this.#closesDatabase.add(connection);
+  closeDatabaseWith(session: Session): void {
+    this.#closesDatabase.add(session);
   }
 
-  used(): Connection[] {
-    return this.#pools().flatMap((pool) => [...pool.used]);
+  used(): Session[] {
+    return this.#pools().flatMap((pool) => pool.used);
   }
 
-  all(): Connection[] {
+  all(): Session[] {
     return this.#pools().flatMap((pool) => [...pool.used, ...pool.free]);
   }
 
@@ -80,49 +103,74 @@ export class ConnectionPools {
     this.#past.clear();
   }
 
-  #pools(): Pool<Connection>[] {
+  #pools(): Pool<Session>[] {
     return [this.#present, ...this.#past.values()];
   }
 
-  #pool(before: Tid | undefined): Pool<Connection> {
+  #pool(before: Tid | undefined): Pool<Session> {
     if (before === undefined) return this.#present;
     let pool = this.#past.get(before);
     if (!pool) {
       pool = this.#makePool(before, this.#settings.historicalPoolSize, this.#settings.historicalTimeout);
       this.#past.set(before, pool);
-      this.#dropIdlePast();
+      this.#dropIdlePast(before);
     }
     return pool;
   }
 
   /** Pools of the past are many and little used: only the latest few keep idle connections. */
-  #dropIdlePast(): void {
+  #dropIdlePast(except: Tid): void {
     for (const [tid, pool] of this.#past) {
       if (this.#past.size <= this.#settings.historicalPoolSize) break;
-      if (pool.used.size > 0) continue;
+      if (tid === except || !pool.isIdle) continue;
       pool.close();
       this.#past.delete(tid);
     }
   }
 
-  #makePool(before: Tid | undefined, size: number, idleTimeout: number): Pool<Connection> {
-    return new Pool<Connection>({
+  #makePool(before: Tid | undefined, size: number, idleTimeout: number): Pool<Session> {
+    const pool: Pool<Session> = new Pool<Session>({
       size,
       idleTimeout,
       make: () => this.#make(before),
       warn: (message, code) => {
         this.#db.warn(`pool:${code}`, message);
       },
+      describe: ({ opening: { at, where } }) =>
+        at ? `The oldest has been open since ${at.toISOString()}${where ? `, ${where}` : ''}.` : '',
+      made: (session, reference) => {
+        const { jar, opening } = session;
+        this.#forgotten.register(session, { pool, reference, storage: jar.storage, opening });
+      },
     });
+    return pool;
   }
 
-  #make(before: Tid | undefined): Connection {
+  #reportForgotten({ pool, reference, storage, opening }: Remains): void {
+    if (this.#db.isClosed || !pool.lost(reference)) return;
+    storage.release();
+    if (opening.secondary) return;
+    const where = opening.where ?? 'make the database with { traceConnections: true } to see where.';
+    this.#db.warn(
+      `connection-leak:${where}`,
+      `A connection opened at ${opening.at?.toISOString()} was never closed, and is lost: ${where}`,
+    );
+  }
+
+  #make(before: Tid | undefined): Session {
     const storage = this.#db.storage.newInstance(before === undefined ? {} : { before });
     const cacheSize = before === undefined ? this.#cacheSize : this.#settings.historicalCacheSize;
-    const connection = new Connection({ db: this.#db, storage, before, cacheSize, budget: this.#budget });
-    leaks.register(connection, () => {
-      storage.release();
-    });
-    return connection;
+    return new Connection({ db: this.#db, storage, before, cacheSize, budget: this.#budget }).session;
   }
+}
+
+/** The call stack of the program's call of the database. */
+function callerOf({ open, transaction }: Pick<DB, 'open' | 'transaction'>): string | undefined {
+  const here: { stack?: string } = {};
+  for (const door of [open, transaction]) {
+    Error.captureStackTrace(here, door);
+    const frames = here.stack!.split('\n').slice(1);
+    if (frames.length > 0) return frames.map((frame) => frame.trim()).join(', ');
+  }
+  return undefined;
 }

@@ -1,6 +1,6 @@
 import { resolveConflict } from '../conflict/index';
-import { ClosedError, InvalidArgumentError, POSKeyError } from '../errors';
-import { dateOfTid, formatTid, MAX_TID, ROOT_OID, tidFromTime, type Oid, type Tid } from '../ids';
+import { ClosedError, InvalidArgumentError } from '../errors';
+import { dateOfTid, type Oid, type Tid } from '../ids';
 import {
   createBudget,
   oidOf,
@@ -11,47 +11,37 @@ import {
 import { readStructure, references } from '../record/index';
 import {
   openStorage,
-  requireCapability,
   runSteps,
   runStepsAsync,
   type Conflict,
-  type PackOptions,
   type PackReport,
-  type RunOptions,
   type Storage,
   type StorageHost,
   type StorageOptions,
   type TransactionInfo,
 } from '../storage/index';
-import { transaction as ambient, type Transaction, type TransactionManager } from '../transaction/index';
+import { transaction as ambient, TransactionManager, type Transaction } from '../transaction/index';
 import { ActivityMonitor } from './activity';
 import { CommitBell, watchChanges, type Change, type ChangesOptions } from './changes';
-import { Connection, type TransferCounts } from './connection';
+import type { Connection } from './connection';
 import { ConnectionPools } from './connection-pools';
 import { foreignReferencesTo } from './foreign-references';
 import { revisionsOf, type Revision } from './history';
 import { splitOptions, type DBOptions, type RootFactories, type RootOf, type Settings } from './options';
+import { startPack, type PackArguments, type Packed } from './packing';
+import { pointInTime, type OpenOptions } from './point-in-time';
 import { initialiseRoot } from './root-setup';
-import { tracing, type PackMessage } from './tracing';
+import type { Session } from './session';
 import { checkContext, runTransaction, type TransactionOptions } from './transaction-run';
 import { undoEntry, UndoParticipant, type UndoEntry } from './undo';
 
-/** How a connection is opened. */
-export interface OpenOptions {
-  /** Whose transactions it takes part in. Default: the current async context's manager, else the process's. */
-  readonly transactionManager?: TransactionManager;
-  /** Shows the database as it was just before this moment or transaction; read-only. */
-  readonly before?: Date | Tid;
-  /** Shows the database as it was at this moment or right after this transaction; read-only. */
-  readonly at?: Date | Tid;
-}
-
-/** What and when to pack. */
-export interface PackArguments extends Omit<PackOptions, 'time'>, RunOptions {
-  /** Keep what was current in the last so many days. Default 0. */
-  readonly days?: number;
-  /** Pack to this moment instead of now. */
-  readonly time?: Date;
+/** One open connection, as {@link DB.connectionDebugInfo} shows it. */
+export interface ConnectionDebugInfo {
+  readonly opened: Date | undefined;
+  /** The call stack that opened it, with the option `traceConnections`. */
+  readonly openedAt: string | undefined;
+  readonly info: unknown;
+  readonly before: Tid | undefined;
 }
 
 /** A database: a storage, its connections, and what spans them (`ZODB/src/ZODB/DB.py`). */
@@ -106,10 +96,14 @@ export class DB<F extends RootFactories = RootFactories> implements StorageHost 
   /** A connection: from the pool, with a warm cache, or a new one. Close it when it is done with. */
   open(options: OpenOptions = {}): Connection<RootOf<F>> {
     this.#checkOpen();
-    const before = this.#pointInTime(options);
-    const connection = this.#pools.take(before);
-    connection.lend(options.transactionManager ?? ambient.manager);
-    return connection as unknown as Connection<RootOf<F>>;
+    const before = pointInTime(this.storage, options);
+    const manager = options.transactionManager ?? ambient.manager;
+    if (!(manager instanceof TransactionManager)) {
+      throw new InvalidArgumentError(
+        `transactionManager must be a TransactionManager, not ${typeof manager}.`,
+      );
+    }
+    return this.#pools.open(before, manager) as unknown as Connection<RootOf<F>>;
   }
 
   /**
@@ -136,7 +130,9 @@ export class DB<F extends RootFactories = RootFactories> implements StorageHost 
   /** Undoes several past transactions together, in the given order. */
   undoMultiple(ids: readonly Tid[], transaction: Transaction = ambient.get()): void {
     this.#checkOpen();
-    const finished = (tid: Tid) => this.transactionCommitted(tid, [], undefined);
+    const finished = () => {
+      this.transactionCommitted();
+    };
     transaction.join(new UndoParticipant(this.storage, ids, this.sortKeyFor(), finished));
   }
 
@@ -174,12 +170,14 @@ export class DB<F extends RootFactories = RootFactories> implements StorageHost 
 
   /** Removes superseded revisions and unreachable objects. Blocks until it is done: see {@link packAsync}. */
   pack(options: PackArguments = {}): PackReport {
-    return this.#packing(options, (steps) => runSteps(steps, options));
+    this.#checkOpen();
+    return startPack(this.#packed(), options, (steps) => runSteps(steps, options));
   }
 
   /** As {@link pack}, in slices between which the event loop goes on. */
-  packAsync(options: PackArguments = {}): Promise<PackReport> {
-    return this.#packing(options, (steps) => runStepsAsync(steps, options));
+  async packAsync(options: PackArguments = {}): Promise<PackReport> {
+    this.#checkOpen();
+    return startPack(this.#packed(), options, (steps) => runStepsAsync(steps, options));
   }
 
   /** Every transaction committed from now on (or since `since`), by this process or another, in order. */
@@ -250,14 +248,14 @@ export class DB<F extends RootFactories = RootFactories> implements StorageHost 
 
   /** Connections in use, in the order they were opened. */
   get openConnections(): readonly Connection[] {
-    return this.#pools.used();
+    return this.#pools.used().map(({ owner }) => owner);
   }
 
   /** Loaded objects by class, over all connections: `[['bank.Account', 120], …]`, sorted by class. */
   cacheDetail(): [className: string, count: number][] {
     const counts = new Map<string, number>();
-    for (const connection of this.#pools.all()) {
-      for (const { className, status } of connection.cache.details()) {
+    for (const { jar } of this.#pools.all()) {
+      for (const { className, status } of jar.cache.details()) {
         if (status !== 'ghost') counts.set(className, (counts.get(className) ?? 0) + 1);
       }
     }
@@ -266,15 +264,15 @@ export class DB<F extends RootFactories = RootFactories> implements StorageHost 
 
   /** Loaded objects of each connection. */
   cacheDetailSize(): { connection: Connection; loaded: number; known: number; bytes: number }[] {
-    return this.#pools.all().map((connection) => {
-      const { loaded, ghosts, bytes } = connection.cacheStatistics;
+    return this.#pools.all().map(({ owner: connection, jar }) => {
+      const { loaded, ghosts, bytes } = jar.cache.statistics;
       return { connection, loaded, known: loaded + ghosts, bytes };
     });
   }
 
   /** Evicts every unchanged object of every connection. */
   cacheMinimize(): void {
-    for (const connection of this.#pools.all()) connection.cache.minimize();
+    for (const { jar } of this.#pools.all()) jar.cache.minimize();
   }
 
   /** Makes every connection begin with an empty cache when it is opened next. */
@@ -283,14 +281,19 @@ export class DB<F extends RootFactories = RootFactories> implements StorageHost 
   }
 
   /** What is open: since when, to which point in time, and what {@link Connection.debugInfo} says. */
-  connectionDebugInfo(): { opened: Date | undefined; info: unknown; before: Tid | undefined }[] {
-    return this.#pools.used().map(({ opened, debugInfo, before }) => ({ opened, info: debugInfo, before }));
+  connectionDebugInfo(): ConnectionDebugInfo[] {
+    return this.openConnections.map(({ opened, openedAt, debugInfo, before }) => ({
+      opened,
+      openedAt,
+      info: debugInfo,
+      before,
+    }));
   }
 
   /** Aborts what is under way in open connections, and closes everything. May be repeated. */
   close(): void {
     if (this.#closed) return;
-    for (const connection of this.#pools.used()) connection.abandon();
+    for (const session of this.#pools.used()) session.abandon();
     this.#pools.close();
     this.#closed = true;
     if (this.databases[this.databaseName] === (this as unknown as DB))
@@ -324,18 +327,8 @@ export class DB<F extends RootFactories = RootFactories> implements StorageHost 
   }
 
   /** @internal */
-  transactionCommitted(_tid: Tid, _oids: readonly Oid[], _by: Connection | undefined): void {
+  transactionCommitted(): void {
     this.#bell.ring();
-  }
-
-  /** @internal */
-  connectionClosed(connection: Connection): void {
-    this.#pools.give(connection);
-  }
-
-  /** @internal */
-  connectionCounters({ loads, stores }: TransferCounts): void {
-    this.activityMonitor?.closedConnection(loads, stores);
   }
 
   /** @internal */
@@ -343,17 +336,15 @@ export class DB<F extends RootFactories = RootFactories> implements StorageHost 
     return this.#pools;
   }
 
-  /** @internal */
-  get poolWait(): number {
-    return this.#settings.poolWait;
+  /** @internal How many loads one by one along one path are worth a warning. */
+  get singleLoadLimit(): number {
+    return this.#settings.singleLoadWarning;
   }
 
   /** @internal */
-  openSibling(primary: Connection, before: Tid | undefined): Connection {
+  openSibling(primary: Session): Session {
     this.#checkOpen();
-    const connection = this.#pools.take(before);
-    connection.lend(primary.transactionManager, { primary });
-    return connection;
+    return this.#pools.open(primary.before, primary.manager, { primary }).session;
   }
 
   /** @internal */
@@ -376,64 +367,17 @@ export class DB<F extends RootFactories = RootFactories> implements StorageHost 
     });
   }
 
-  #packing<T>(
-    { days = 0, time, gc, dryRun }: PackArguments,
-    run: (steps: ReturnType<NonNullable<Storage['pack']>>) => T,
-  ): T {
-    this.#checkOpen();
-    requireCapability(this.storage, 'pack');
-    if (!(days >= 0)) throw new InvalidArgumentError(`days must be 0 or more, not ${days}.`);
-    const moment = (time?.getTime() ?? Date.now()) - days * 86_400_000;
-    if (Number.isNaN(moment)) throw new InvalidArgumentError('time is not a valid date.');
-    const before = tidFromTime(moment);
-    const publish = (phase: PackMessage['phase']) => {
-      if (!tracing.pack.hasSubscribers) return;
-      tracing.pack.publish({ database: this.databaseName, phase, before } satisfies PackMessage);
+  #packed(): Packed {
+    return {
+      storage: this.storage,
+      databaseName: this.databaseName,
+      foreignReferences: () => foreignReferencesTo(this as unknown as DB),
     };
-    publish('begin');
-    const roots = gc === false ? [] : foreignReferencesTo(this as unknown as DB);
-    const steps = this.storage.pack!({
-      // Without a time all that is committed is packed, whatever the clock says.
-      ...((time !== undefined || days > 0) && { time: moment }),
-      ...(gc !== undefined && { gc }),
-      ...(dryRun !== undefined && { dryRun }),
-      ...(roots.length > 0 && { roots }),
-    });
-    const result = run(steps);
-    if (result instanceof Promise) void result.finally(() => publish('end')).catch(() => undefined);
-    else publish('end');
-    return result;
-  }
-
-  #pointInTime({ at, before }: OpenOptions): Tid | undefined {
-    if (at === undefined && before === undefined) return undefined;
-    if (at !== undefined && before !== undefined) {
-      throw new InvalidArgumentError('Give either at or before, not both.');
-    }
-    const tid = at !== undefined ? ((tidOf(at, 'at') + 1n) as Tid) : tidOf(before!, 'before');
-    if (tid > this.storage.lastTransaction() + 1n && tid > tidFromTime(Date.now()) + 1n) {
-      throw new InvalidArgumentError(
-        `A connection into the future can't be opened: ${formatTid(tid)} is after now (${new Date().toISOString()}).`,
-      );
-    }
-    requireCapability(this.storage, 'history');
-    return tid;
   }
 
   #checkOpen(): void {
     if (this.#closed) throw new ClosedError('This database is closed; open it again with new DB().');
   }
-}
-
-function tidOf(value: Date | Tid, name: string): Tid {
-  if (typeof value === 'bigint') {
-    if (value >= 0n && value <= MAX_TID) return value;
-  } else if (value instanceof Date && !Number.isNaN(value.getTime())) {
-    return tidFromTime(value.getTime());
-  }
-  throw new InvalidArgumentError(
-    `The option ${name} must be a Date or a tid (a bigint), not ${String(value)}.`,
-  );
 }
 
 /**
@@ -446,17 +390,6 @@ export function connection<F extends RootFactories = RootFactories>(
 ): Connection<RootOf<F>> {
   const db = new DB<F>(where, options);
   const opened = db.open();
-  db.pools.closeDatabaseWith(opened as unknown as Connection);
+  db.pools.closeDatabaseWith(opened.session);
   return opened;
-}
-
-/** True when the storage has no root object yet. */
-export function lacksRoot(storage: Storage): boolean {
-  try {
-    storage.load(ROOT_OID);
-    return false;
-  } catch (error) {
-    if (error instanceof POSKeyError) return true;
-    throw error;
-  }
 }

@@ -5,7 +5,6 @@ import { InvalidArgumentError, POSKeyError } from '../errors';
 import { ZERO_TID, type Oid } from '../ids';
 import { oidOf } from '../persistence/index';
 import { className, references, rewriteReferences } from '../record/index';
-import type { Connection } from './connection';
 import type { ConnectionJar } from './connection-jar';
 import { ExportSource, ExportWriter, IncompleteExportError, readExport, type ExportedObject } from './zexp';
 
@@ -81,7 +80,6 @@ function exportBlob(
 /** What an import brings into a connection. */
 export interface ImportTarget {
   readonly jar: ConnectionJar;
-  readonly connection: Connection;
   /** Joins the transaction. */
   join(): void;
   /** A file that becomes the content of the blob `oid`. */
@@ -95,7 +93,7 @@ export interface ImportTarget {
  * (`undefined` for a file without objects). Hang it somewhere: what nothing leads to goes with the next pack.
  */
 export function importFile(
-  { jar, connection, join: joinTransaction, addBlob, imported }: ImportTarget,
+  { jar, join: joinTransaction, addBlob, imported }: ImportTarget,
   from: string | Uint8Array,
 ): object | undefined {
   const source = new ExportSource(from);
@@ -125,7 +123,7 @@ export function importFile(
       }
     }
     imported([...oids.values()]);
-    return connection.get(oids.get(objects[0]!.oid)!);
+    return jar.cache.get(oids.get(objects[0]!.oid)!);
   } catch (error) {
     if (directory) rmSync(directory, { recursive: true, force: true });
     throw error;

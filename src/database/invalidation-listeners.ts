@@ -37,6 +37,13 @@ export class InvalidationListeners {
     }
     for (const [listener, changed] of news) listener([...changed]);
   }
+
+  /** Anything may have changed: everybody is told of the objects in memory that are theirs. */
+  notifyAll(cache: ObjectCache): void {
+    const oids = [...this.#byOid.keys()];
+    if (this.#byClass.size > 0) for (const { oid } of cache.details()) oids.push(oid);
+    this.notify(oids, cache);
+  }
 }
 
 function addTo<K>(

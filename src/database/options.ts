@@ -31,6 +31,16 @@ export interface DBOptions<F extends RootFactories = RootFactories> {
   readonly historicalTimeout?: number;
   /** Records of this many bytes and more are warned of. Default 16 MiB. */
   readonly largeRecordSize?: number;
+  /**
+   * So many references followed through one field in one transaction, each with a load of its own, are warned of, with
+   * the class and the field. 0: never. Default 1,000.
+   */
+  readonly singleLoadWarning?: number;
+  /**
+   * Remembers where each connection was opened, for {@link DB.connectionDebugInfo} and for reports of connections that
+   * were never closed. Costs some µs an opening. Default false.
+   */
+  readonly traceConnections?: boolean;
   /** Name within a multi-database. Default `'unnamed'`. */
   readonly databaseName?: string;
   /** The multi-database this one joins: name → DB, shared by its members. */
@@ -57,6 +67,8 @@ const DEFAULTS: Settings = {
   historicalCacheSize: 1_000,
   historicalTimeout: 300_000,
   largeRecordSize: 16 * 2 ** 20,
+  singleLoadWarning: 1_000,
+  traceConnections: false,
   databaseName: 'unnamed',
   crossReferences: true,
   attempts: 3,

@@ -1,13 +1,14 @@
 import { ConflictError, ReadConflictError } from '../errors';
 import { formatOid, type Oid, type Tid } from '../ids';
 import type { SerializedObject } from '../persistence/index';
-import { TransactionMetaData } from '../storage/index';
+import type { Storage } from '../storage/index';
 import type { DataManager, DataManagerSavepoint, Transaction } from '../transaction/index';
 import { BlobKeeper } from './blob-keeper';
 import { explainConflict } from './conflict-details';
 import type { ConnectionJar } from './connection-jar';
 import type { OverlayRecord } from './overlay';
 import type { ReferenceCheck } from './reference-check';
+import { StorageCommit } from './storage-commit';
 import { tracing, type CommitMessage, type ConflictMessage, type StoreMessage } from './tracing';
 
 /** What a participant asks of its connection. */
@@ -18,6 +19,10 @@ export interface ParticipantOwner {
   /** The participant has left its transaction. */
   left(): void;
   readonly references: ReferenceCheck;
+  /** The storage that all connections of the database share. */
+  readonly wholeStorage: Storage;
+  /** Objects that others changed in the same commit: this connection's storage instance does not tell of them. */
+  changedElsewhere(oids: readonly Oid[]): void;
   committed(tid: Tid, oids: readonly Oid[]): void;
 }
 
@@ -27,9 +32,8 @@ export class Participant implements DataManager {
   readonly #jar: ConnectionJar;
   readonly #sortKey: string;
   readonly blobs: BlobKeeper;
-  #meta: TransactionMetaData | undefined;
+  #commit: StorageCommit | undefined;
   #stored: Oid[] = [];
-  #resolved: readonly Oid[] = [];
   /** Objects that an import brought in: they are in the overlay, and known to the cache only when they were used. */
   #imported: Oid[] = [];
   #began = 0;
@@ -51,11 +55,11 @@ export class Participant implements DataManager {
   }
 
   tpcBegin(transaction: Transaction): void {
-    this.#jar.storage.tpcBegin(this.#prepare(transaction));
+    this.#prepare(transaction).begin();
   }
 
   async tpcBeginAsync(transaction: Transaction): Promise<void> {
-    await this.#jar.storage.tpcBeginAsync!(this.#prepare(transaction));
+    await this.#prepare(transaction).beginAsync();
   }
 
   commit(): void {
@@ -70,13 +74,13 @@ export class Participant implements DataManager {
         this.#store({ oid, ...record });
       }
     }
-    this.#owner.references.verify();
+    this.#owner.references.verify(this.#commit!.instance);
     this.#checkCurrent();
   }
 
   tpcVote(): void {
     try {
-      this.#resolved = this.#jar.storage.tpcVote(this.#meta!);
+      this.#commit!.vote();
     } catch (error) {
       throw this.#noteConflict(error);
     }
@@ -84,26 +88,27 @@ export class Participant implements DataManager {
 
   async tpcVoteAsync(): Promise<void> {
     try {
-      this.#resolved = await this.#jar.storage.tpcVoteAsync!(this.#meta!);
+      await this.#commit!.voteAsync();
     } catch (error) {
       throw this.#noteConflict(error);
     }
   }
 
   tpcFinish(): void {
-    this.#finished(this.#jar.storage.tpcFinish(this.#meta!));
+    this.#finished(this.#commit!.finish());
   }
 
   async tpcFinishAsync(): Promise<void> {
-    this.#finished(await this.#jar.storage.tpcFinishAsync!(this.#meta!));
+    this.#finished(await this.#commit!.finishAsync());
   }
 
   tpcAbort(): void {
-    if (this.#meta) {
-      this.#jar.storage.tpcAbort(this.#meta);
-      this.#meta = undefined;
+    try {
+      this.#commit?.abort();
+    } finally {
+      this.#commit = undefined;
+      this.#giveUp();
     }
-    this.#giveUp();
   }
 
   abort(): void {
@@ -134,17 +139,11 @@ export class Participant implements DataManager {
     for (const oid of oids) this.#imported.push(oid);
   }
 
-  #prepare(transaction: Transaction): TransactionMetaData {
+  #prepare(transaction: Transaction): StorageCommit {
     this.#owner.checkWritable();
     this.#began = performance.now();
     this.#stored = [];
-    this.#resolved = [];
-    this.#meta = new TransactionMetaData({
-      user: transaction.user,
-      description: transaction.description,
-      extension: transaction.extension,
-    });
-    return this.#meta;
+    return (this.#commit = StorageCommit.join(transaction, this.#owner.wholeStorage, this.#jar.storage));
   }
 
   #saveToOverlay(): void {
@@ -165,10 +164,12 @@ export class Participant implements DataManager {
     const jar = this.#jar;
     if (data.length >= this.#owner.largeRecordSize) this.#warnOfSize(object);
     this.#owner.references.note({ oid, className: nameOf(object), data, references });
+    const { instance, meta } = this.#commit!;
+    this.#commit!.claim(oid, this);
     try {
       const source = this.blobs.sourceOf(oid);
-      if (source === undefined) jar.storage.store(oid, serial, data, this.#meta!, references);
-      else jar.storage.storeBlob!(oid, serial, data, source, this.#meta!);
+      if (source === undefined) instance.store(oid, serial, data, meta, references);
+      else instance.storeBlob!(oid, serial, data, source, meta);
     } catch (error) {
       throw this.#noteConflict(error, object);
     }
@@ -181,13 +182,14 @@ export class Participant implements DataManager {
   }
 
   #checkCurrent(): void {
-    const { current, storage } = this.#jar;
+    const { current } = this.#jar;
     if (current.size === 0) return;
+    const { instance, meta } = this.#commit!;
     const stored = new Set(this.#stored);
     for (const [oid, serial] of current) {
       if (stored.has(oid)) continue;
       try {
-        storage.checkCurrentSerial(oid, serial, this.#meta!);
+        instance.checkCurrentSerial(oid, serial, meta);
       } catch (error) {
         throw this.#noteConflict(error);
       }
@@ -196,13 +198,17 @@ export class Participant implements DataManager {
 
   #finished(tid: Tid): void {
     const { cache, overlay, current, databaseName } = this.#jar;
-    for (const oid of this.#resolved) cache.resolved(oid);
+    const commit = this.#commit!;
+    const { resolved } = commit;
+    for (const oid of resolved) cache.resolved(oid);
     overlay.clear();
     current.clear();
     this.blobs.committed();
     cache.afterCommit(tid);
     this.#forgetImported();
-    this.#meta = undefined;
+    this.#commit = undefined;
+    const others = commit.writtenByOthers(this);
+    if (others.length > 0) this.#owner.changedElsewhere(others);
     if (tracing.commit.hasSubscribers) {
       const milliseconds = performance.now() - this.#began;
       tracing.commit.publish({
@@ -212,8 +218,8 @@ export class Participant implements DataManager {
         milliseconds,
       } satisfies CommitMessage);
     }
-    if (this.#resolved.length && tracing.conflict.hasSubscribers) {
-      for (const oid of this.#resolved) this.#traceConflict(oid, undefined, true);
+    if (resolved.length > 0 && tracing.conflict.hasSubscribers) {
+      for (const oid of resolved) this.#traceConflict(oid, undefined, true);
     }
     this.#owner.committed(tid, this.#stored);
     this.#owner.left();

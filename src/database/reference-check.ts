@@ -65,12 +65,12 @@ export class ReferenceCheck {
     if (this.#all || referrer.references.some((oid) => this.#inDoubt(oid))) this.#doubtful.push(referrer);
   }
 
-  /** All records are stored: throws {@link DanglingReferenceError} when one refers to what does not exist. */
-  verify(): void {
+  /** All records are stored, through `storage`: throws {@link DanglingReferenceError} when one refers to what does not exist. */
+  verify(storage: StorageInstance): void {
     const doubtful = this.#doubtful;
     this.#doubtful = [];
     if (doubtful.length === 0) return;
-    const { storage, overlay } = this.#parts;
+    const { overlay } = this.#parts;
     const targets = new Set<Oid>();
     for (const { references } of doubtful) {
       for (const oid of references) {

@@ -1,8 +1,9 @@
-import { ConflictError } from '../errors';
+import { ConflictError, POSKeyError } from '../errors';
 import { ROOT_OID } from '../ids';
 import { PersistentMapping } from '../persistence/index';
 import { TransactionManager } from '../transaction/index';
-import { lacksRoot, type DB } from './db';
+import type { Storage } from '../storage/index';
+import type { DB } from './db';
 import type { RootFactories } from './options';
 
 /** How often another process may get in between before it is an error. */
@@ -44,4 +45,15 @@ function makeKeys(db: DB, factories: RootFactories): void {
   manager.get().note(`root: ${missing.join(', ')}`);
   for (const name of missing) root.set(name, factories[name]!());
   manager.commit();
+}
+
+/** True when the storage has no root object yet. */
+function lacksRoot(storage: Storage): boolean {
+  try {
+    storage.load(ROOT_OID);
+    return false;
+  } catch (error) {
+    if (error instanceof POSKeyError) return true;
+    throw error;
+  }
 }

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { InvalidArgumentError, ZodbError } from '../errors';
+import { ClosedError, InvalidArgumentError, ZodbError } from '../errors';
 import {
   currentManager,
   isThenable,
@@ -9,6 +9,7 @@ import {
 } from '../transaction/index';
 import type { Connection } from './connection';
 import type { DB } from './db';
+import type { Session } from './session';
 
 /** Options of `db.transaction()`. */
 export interface TransactionOptions extends Omit<RunOptions, 'tries'> {
@@ -27,6 +28,8 @@ export class ForeignContextError extends ZodbError {
   }
 }
 
+const LENT = { lent: true };
+
 type Body = (root: object, connection: Connection) => unknown;
 
 /** The connections lent to the transaction that a manager runs, by database. */
@@ -44,16 +47,25 @@ export function runTransaction(db: DB, fn: Body, { attempts, ...options }: Trans
     const known = lent.get(manager)?.get(db);
     // One of an earlier attempt went back to the pool, and may belong to somebody else by now.
     if (known?.isOpen && known.transactionManager === manager) return fn(known.root, known);
-    const taken = types.isAsyncFunction(fn) ? db.pools.takeWhenFree() : db.pools.take(undefined);
-    if (isThenable(taken))
-      return (taken as Promise<Connection>).then((connection) => callOn(connection, manager));
-    return callOn(taken as Connection, manager);
+    if (!types.isAsyncFunction(fn)) return callOn(db.pools.open(undefined, manager, LENT));
+    const taken = db.pools.takeWhenFree();
+    if (!isThenable(taken)) return callOn(db.pools.lend(taken as Session, manager, LENT));
+    const transaction = manager.get();
+    return (taken as Promise<Session>).then((session) => {
+      if (transaction.ended) {
+        db.pools.give(session);
+        throw new ClosedError(
+          'The transaction ended while this part of it waited for a connection: await it.',
+        );
+      }
+      return callOn(db.pools.lend(session, manager, LENT));
+    });
   };
-  const callOn = (connection: Connection, manager: TransactionManager): unknown => {
+  const callOn = (connection: Connection): unknown => {
+    const manager = connection.transactionManager;
     let connections = lent.get(manager);
     if (!connections) lent.set(manager, (connections = new Map()));
     connections.set(db, connection);
-    connection.lend(manager, { lent: true });
     return fn(connection.root, connection);
   };
   const note = options.note ?? fn.name;

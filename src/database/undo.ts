@@ -1,13 +1,14 @@
-import { InvalidArgumentError } from '../errors';
-import { type Tid } from '../ids';
+import { InvalidArgumentError, UndoError } from '../errors';
+import { formatOid, type Oid, type Tid } from '../ids';
+import { className } from '../record/index';
 import {
   requireCapability,
-  TransactionMetaData,
   type Storage,
   type StorageInstance,
   type TransactionInfo,
 } from '../storage/index';
 import type { DataManager, Transaction } from '../transaction/index';
+import { StorageCommit } from './storage-commit';
 
 /** A past transaction that can be undone. */
 export interface UndoEntry {
@@ -19,16 +20,25 @@ export interface UndoEntry {
   readonly extension: Readonly<Record<string, unknown>>;
 }
 
-/** Undoes transactions when the one it has joined commits, with a storage instance of its own. */
+/**
+ * Undoes transactions when the one it has joined commits, with a storage instance of its own unless a connection of the
+ * same transaction commits to the same storage.
+ */
 export class UndoParticipant implements DataManager {
   readonly #storage: Storage;
   readonly #ids: readonly Tid[];
   readonly #sortKey: string;
-  readonly #finished: (tid: Tid) => void;
+  readonly #finished: (tid: Tid, oids: readonly Oid[]) => void;
   #instance: StorageInstance | undefined;
-  #meta: TransactionMetaData | undefined;
+  #commit: StorageCommit | undefined;
+  #undone: readonly Oid[] = [];
 
-  constructor(storage: Storage, ids: readonly Tid[], sortKey: string, finished: (tid: Tid) => void) {
+  constructor(
+    storage: Storage,
+    ids: readonly Tid[],
+    sortKey: string,
+    finished: (tid: Tid, oids: readonly Oid[]) => void,
+  ) {
     requireCapability(storage, 'undo');
     for (const id of ids) {
       if (typeof id !== 'bigint') {
@@ -43,47 +53,107 @@ export class UndoParticipant implements DataManager {
     this.#finished = finished;
   }
 
+  get mode(): 'sync' | 'both' {
+    return this.#storage.supports.asyncCommit ? 'both' : 'sync';
+  }
+
   sortKey(): string {
     return this.#sortKey;
   }
 
   tpcBegin(transaction: Transaction): void {
-    const { user, description, extension } = transaction;
-    this.#meta = new TransactionMetaData({ user, description, extension });
-    this.#instance = this.#storage.newInstance();
-    this.#instance.poll();
-    this.#instance.tpcBegin(this.#meta);
+    this.#join(transaction).begin();
+  }
+
+  async tpcBeginAsync(transaction: Transaction): Promise<void> {
+    await this.#join(transaction).beginAsync();
   }
 
   commit(): void {
-    for (const id of this.#ids) this.#instance!.undo!(id, this.#meta!);
+    const commit = this.#commit!;
+    const undone = new Set<Oid>();
+    for (const id of this.#ids) {
+      try {
+        for (const oid of commit.instance.undo!(id, commit.meta)) undone.add(oid);
+      } catch (error) {
+        throw this.#explain(error);
+      }
+    }
+    this.#undone = [...undone];
+    commit.claimUndone(this.#undone, this, (writer) => writer instanceof UndoParticipant);
   }
 
   tpcVote(): void {
-    this.#instance!.tpcVote(this.#meta!);
+    this.#commit!.vote();
+  }
+
+  async tpcVoteAsync(): Promise<void> {
+    await this.#commit!.voteAsync();
   }
 
   tpcFinish(): void {
     try {
-      this.#finished(this.#instance!.tpcFinish(this.#meta!));
+      this.#finished(this.#commit!.finish(), this.#undone);
+    } finally {
+      this.#release();
+    }
+  }
+
+  async tpcFinishAsync(): Promise<void> {
+    try {
+      this.#finished(await this.#commit!.finishAsync(), this.#undone);
     } finally {
       this.#release();
     }
   }
 
   tpcAbort(): void {
-    if (this.#instance && this.#meta) this.#instance.tpcAbort(this.#meta);
-    this.#release();
+    try {
+      this.#commit?.abort();
+    } finally {
+      this.#release();
+    }
   }
 
   abort(): void {
-    this.#release();
+    this.tpcAbort();
+  }
+
+  #join(transaction: Transaction): StorageCommit {
+    let instance = StorageCommit.find(transaction, this.#storage)?.instance;
+    if (!instance) {
+      instance = this.#instance = this.#storage.newInstance();
+      instance.poll();
+    }
+    return (this.#commit = StorageCommit.join(transaction, this.#storage, instance));
+  }
+
+  /** Adds the classes of the objects that stand in the way. */
+  #explain(error: unknown): unknown {
+    if (!(error instanceof UndoError) || error.oids.length === 0) return error;
+    const named = error.oids.map((oid) => `${this.#classOf(oid)} ${formatOid(oid)}`);
+    return new UndoError(
+      `This can't be undone, as later transactions changed the same objects, and the changes can't be merged: ` +
+        `${named.join(', ')}. Undo the later ones, too: undoMultiple([newest, …, oldest]).`,
+      error.oids,
+      { cause: error },
+    );
+  }
+
+  #classOf(oid: Oid): string {
+    try {
+      return className(this.#storage.load(oid).data);
+    } catch {
+      return 'deleted object'; // or unreadable: the error at hand matters more
+    }
   }
 
   #release(): void {
-    this.#instance?.release();
+    const instance = this.#instance;
     this.#instance = undefined;
-    this.#meta = undefined;
+    this.#commit = undefined;
+    this.#undone = [];
+    instance?.release();
   }
 }
 

@@ -1,0 +1,68 @@
+import { InvalidArgumentError } from '../errors';
+import { tidFromTime, type Oid } from '../ids';
+import {
+  requireCapability,
+  type PackOptions,
+  type PackReport,
+  type RunOptions,
+  type Steps,
+  type Storage,
+} from '../storage/index';
+import { tracing, type PackMessage } from './tracing';
+
+/** What and when to pack. */
+export interface PackArguments extends Omit<PackOptions, 'time' | 'roots'>, RunOptions {
+  /** Keep what was current in the last so many days. Default 0. */
+  readonly days?: number;
+  /** Pack to this moment instead of now; a moment in the future counts as now. */
+  readonly time?: Date;
+}
+
+/** What is packed: a storage, and which of its objects others refer to. */
+export interface Packed {
+  readonly storage: Storage;
+  readonly databaseName: string;
+  foreignReferences(): readonly Oid[];
+}
+
+/** Starts a pack, has `run` do its steps, and traces its begin and end, whichever way it ends. */
+export function startPack<T extends PackReport | Promise<PackReport>>(
+  { storage, databaseName, foreignReferences }: Packed,
+  { days = 0, time, gc, dryRun }: PackArguments,
+  run: (steps: Steps<PackReport>) => T,
+): T {
+  requireCapability(storage, 'pack');
+  if (!(days >= 0)) throw new InvalidArgumentError(`days must be 0 or more, not ${String(days)}.`);
+  if (time !== undefined && !(time instanceof Date)) {
+    throw new InvalidArgumentError(`time must be a Date, not ${typeof time}.`);
+  }
+  const moment = (time?.getTime() ?? Date.now()) - days * 86_400_000;
+  if (Number.isNaN(moment)) throw new InvalidArgumentError('time is not a valid date.');
+  const publish = (phase: PackMessage['phase']) => {
+    if (!tracing.pack.hasSubscribers) return;
+    tracing.pack.publish({
+      database: databaseName,
+      phase,
+      before: tidFromTime(moment),
+    } satisfies PackMessage);
+  };
+  const roots = gc === false ? [] : foreignReferences();
+  const steps = storage.pack!({
+    // Without a time all that is committed is packed, whatever the clock says.
+    ...((time !== undefined || days > 0) && { time: moment }),
+    ...(gc !== undefined && { gc }),
+    ...(dryRun !== undefined && { dryRun }),
+    ...(roots.length > 0 && { roots }),
+  });
+  publish('begin');
+  let result: T | undefined;
+  try {
+    result = run(steps);
+    if (!(result instanceof Promise)) return result;
+    return result.finally(() => {
+      publish('end');
+    }) as T;
+  } finally {
+    if (!(result instanceof Promise)) publish('end');
+  }
+}

@@ -26,12 +26,13 @@ const NOTHING: readonly Oid[] = Object.freeze([]);
 /** More invalidations than this between two polls are not worth remembering one by one. */
 const MAX_PENDING = 100_000;
 
-/** What the adapter needs of a storage; `loadManyBefore` where a batch is cheaper. */
+/** What the adapter needs of a storage; `loadManyBefore` and `missingNow` where a batch is cheaper. */
 export type PlainStorage = Storage & {
   loadManyBefore?(oids: readonly Oid[], tid: Tid): (BoundedRecord | undefined)[];
   prefetchBefore?(oids: readonly Oid[], tid: Tid): void;
   sync?(): void;
   removals?(): number;
+  missingNow?(oids: readonly Oid[]): readonly Oid[];
 };
 
 /** Gives a plain storage its instances. */
@@ -230,7 +231,7 @@ class MvccInstance implements StorageInstance {
   }
 
   missing(oids: readonly Oid[]): readonly Oid[] {
-    return oids.filter((oid) => !this.#exists(oid));
+    return this.storage.missingNow?.(oids) ?? oids.filter((oid) => !this.#exists(oid));
   }
 
   #exists(oid: Oid): boolean {

@@ -8,7 +8,9 @@ import * as path from 'node:path';
 import { POSKeyError, StorageError } from '../../errors';
 import {
   formatTid,
+  oidFromBigInt,
   oidFromBytes,
+  parseTid,
   oidToBigInt,
   oidToBytes,
   tidFromBytes,
@@ -140,6 +142,17 @@ export class BlobStore {
       fs.utimesSync(file, now, fs.fstatSync(descriptor).mtime);
     }
     return new FileReader(descriptor);
+  }
+
+  /** The files that were downloaded. */
+  downloaded(): { oid: Oid; tid: Tid; file: string }[] {
+    if (!this.#directory) return [];
+    return listBlobFiles(this.#directory).flatMap(({ file }) => {
+      const match = /(\d+)[/\\](\d+)\.([0-9a-f]{16})\.blob$/.exec(file);
+      if (!match) return [];
+      const oid = oidFromBigInt(BigInt(match[2]!) * BUCKETS + BigInt(match[1]!));
+      return [{ oid, tid: parseTid(match[3]!), file }];
+    });
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { oidToBytes, tidToBytes, type Oid, type Tid } from '../../ids';
+import { oidToBytes, tidFromBytes, tidToBytes, type Oid, type Tid } from '../../ids';
 import type { BlobReader, BlobSource } from '../../storage/index';
 import { tuple, type WireValue } from '../wire/values';
 import { BlobStore, type BlobStoreOptions } from './blob-store';
@@ -102,6 +102,26 @@ export class ClientBlobs {
 
   directory(): string {
     return this.#store.workDirectory();
+  }
+
+  /** After a pack: keeps of the downloaded files what is current at the server. */
+  dropOld(): void {
+    const { connection } = this.#link;
+    if (this.#store.shared || !connection) return;
+    const checks = this.#store.downloaded().map(({ oid, tid, file }) => ({
+      tid,
+      file,
+      call: connection.call('getTid', tuple(oidToBytes(oid)), (reply) => tidFromBytes(reply as Uint8Array)),
+    }));
+    for (const { tid, file, call } of checks) {
+      let current: Tid | undefined;
+      try {
+        current = this.#link.wait(call);
+      } catch {
+        // It is gone, or can't be asked for; it is downloaded again when it is needed.
+      }
+      if (current !== tid) fs.rmSync(file, { force: true });
+    }
   }
 
   receive(name: string, args: WireValue): void {

@@ -7,7 +7,7 @@ import {
   StorageError,
   StorageTransactionError,
 } from '../../errors';
-import { MAX_TID, oidFromBytes, ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../ids';
+import { MAX_TID, oidFromBytes, oidToBytes, ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../ids';
 import {
   checkRecord,
   CommitLock,
@@ -35,8 +35,10 @@ import { formatAddress } from '../address';
 import { listensInThisThread } from '../same-thread';
 import { itemsOf, numberOf, tuple, type WireValue } from '../wire/values';
 import { openCacheFile, openMemoryCache, type CacheFile } from './cache-file';
+import type { Call } from './call';
 import { ClientBlobs } from './client-blobs';
 import { ClientTransaction, type TransactionContext } from './client-transaction';
+import type { ServerConnection } from './connection';
 import { Connector } from './connector';
 import { askToPack } from './pack-call';
 import { ServerLink } from './link';
@@ -57,6 +59,8 @@ type Info = ReadonlyMap<WireValue, WireValue>;
 const CACHE_SIZE = 20 << 20;
 /** Milliseconds for which a pack waits before it lets others run. */
 const PACK_SLICE = 5;
+/** Milliseconds for which the server may take to give up a pack. */
+const STOP_PATIENCE = 10_000;
 
 /**
  * A storage on a ZEO server, TypeScript's or Python's. Calls block until the server has answered, while a thread of their
@@ -215,10 +219,29 @@ export class ClientStorage implements Storage {
     call.result();
   }
 
+  /** Asks the server: what is here may be older, and a pack may have removed it. */
   load(oid: Oid): LoadedRecord {
-    const record = this.loadBefore(oid, NOW);
+    this.#checkOpen();
+    const record = this.#link.read((connection) => this.#view.load(connection, oid, NOW));
     if (record === undefined) throw new POSKeyError(oid);
     return record;
+  }
+
+  /** Which of these do not exist now, in one round trip. */
+  missingNow(oids: readonly Oid[]): readonly Oid[] {
+    this.#checkOpen();
+    const connection = this.#link.require();
+    const calls = oids.map((oid) => connection.call('getTid', tuple(oidToBytes(oid)), () => true));
+    return oids.filter((_, index) => !this.#isThere(calls[index]!));
+  }
+
+  #isThere(call: Call<boolean>): boolean {
+    try {
+      return this.#link.wait(call);
+    } catch (error) {
+      if (error instanceof POSKeyError) return false;
+      throw error;
+    }
   }
 
   loadBefore(oid: Oid, tid: Tid): BoundedRecord | undefined {
@@ -428,20 +451,29 @@ export class ClientStorage implements Storage {
     this.#checkWritable();
     if (this.#packing) throw new StorageError('A pack of this storage is under way.', { code: 'PACKING' });
     this.#packing = true;
+    const connection = this.#link.require();
+    const call = askToPack(connection, options);
+    connection.flush();
     try {
-      const call = askToPack(this.#link.require(), options);
-      this.#connector.current?.flush();
       for (;;) {
         yield { phase: 'pack at the server', done: 0, total: undefined };
         if (this.#connector.waitUntil(() => call.done, performance.now() + PACK_SLICE)) break;
       }
-      // What was removed there must not be found here.
-      this.#cache.clear();
-      this.#infoIsOld = true;
       return call.result();
     } finally {
+      if (!call.done) this.#stopPack(connection, call);
+      // What was removed there must not be found here.
+      this.#cache.clear();
+      this.#blobs.dropOld();
+      this.#infoIsOld = true;
       this.#packing = false;
     }
+  }
+
+  #stopPack(connection: ServerConnection, call: Call<PackReport>): void {
+    if (connection.epoch === undefined || connection.closed) return;
+    connection.oneWay('zodb_stop_pack', tuple());
+    this.#connector.waitUntil(() => call.done, performance.now() + STOP_PATIENCE);
   }
 
   openBlob(oid: Oid, serial: Tid): BlobReader {

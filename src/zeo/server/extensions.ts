@@ -1,4 +1,5 @@
 /** Methods beyond Python's protocol. A client uses them when `get_info` told it that they are there. */
+import { StorageError } from '../../errors';
 import { requireCapability } from '../../storage/index';
 import { numberArgument, oidArgument, transactionKey, WireTypeError } from '../wire/arguments';
 import { itemsOf } from '../wire/values';
@@ -31,6 +32,7 @@ export const extensions: readonly [string, Method][] = [
         const { hosted, storage } = session;
         requireCapability(storage, 'pack');
         const time = options.get('time');
+        session.stopPack = false;
         const report = await runBetween(
           storage.pack({
             ...(time === null || time === undefined ? {} : { time: numberArgument(time, 'The pack time') }),
@@ -38,9 +40,23 @@ export const extensions: readonly [string, Method][] = [
             dryRun: options.get('dryRun') === true,
             roots: (itemsOf(options.get('roots')) ?? []).map((oid) => oidArgument(oid)),
           }),
+          () => session.stopPack,
         );
+        if (report === undefined) throw new StorageError('The pack was stopped.');
         hosted.broadcastSize();
         return { ...report };
+      },
+    },
+  ],
+  // Gives up the pack that this client asked for.
+  [
+    'zodb_stop_pack',
+    {
+      least: 0,
+      most: 0,
+      run: ({ session }) => {
+        session.stopPack = true;
+        return null;
       },
     },
   ],

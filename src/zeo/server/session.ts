@@ -34,6 +34,8 @@ export class Session implements StorageClient {
   readonly iterators = new ClientIterators();
   transaction: TransactionLog | undefined;
   upload: BlobUpload | undefined;
+  /** The client does not want its pack any more. */
+  stopPack = false;
   #voting = false;
   #locked = false;
   #changed: Oid[] = [];

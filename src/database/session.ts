@@ -172,14 +172,19 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
   /** Aborts what is uncommitted, and closes. */
   dispose(): void {
     if (!this.isOpen) return;
-    this.#manager?.abort();
+    this.#manager?.current?.abort();
     this.close();
   }
 
   /** The database is closed under an open connection. */
   abandon(): void {
     if (!this.isOpen) return;
-    this.#manager?.abort();
+    try {
+      this.#manager?.current?.abort();
+    } catch (error) {
+      // An asynchronous commit is under way: it will find its storage closed.
+      this.warn('close', `The database was closed during a transaction that could not be aborted: ${String(error)}`);
+    }
     if (this.isOpen) this.#close();
   }
 

@@ -5,7 +5,7 @@ import { InvalidArgumentError, InvalidObjectReference, POSKeyError } from '../er
 import { ZERO_TID, type Oid, type Tid } from '../ids';
 import { AddedFields } from './added-fields';
 import type { Budget } from './budget';
-import { classNameOf, dropVolatile, isManaged, requireModel } from './classes';
+import { classNameOf, dropVolatile, isManaged, mayBeGhost, requireModel } from './classes';
 import { ClosedCacheError } from './errors';
 import type { ClassModel } from './class-model';
 import { Eviction } from './eviction';
@@ -411,7 +411,7 @@ export class ObjectCacheImpl implements ObjectCache {
 
   #awaken(object: object): void {
     const record = recordOf(object)!;
-    if (record.status >= Status.probation && !isManaged(object)) this.activate(object, record);
+    if (record.status >= Status.probation && !mayBeGhost(object)) this.activate(object, record);
   }
 
   #load(oid: Oid): object {
@@ -543,7 +543,7 @@ export class ObjectCacheImpl implements ObjectCache {
       return;
     }
     if (record.status !== Status.ghost) this.#drop(object, record, 'invalidation');
-    if (!isManaged(object)) this.#refresh.add(oid);
+    if (!mayBeGhost(object)) this.#refresh.add(oid);
   }
 
   /** Objects that somebody holds show the fields of their new record, not those of the old one. */

@@ -45,8 +45,9 @@ export class Layout {
   readonly fields: FieldList;
   /** A slot for each of `fields`; 0 for one that is dropped (transient by now). */
   readonly slots: readonly number[];
-  /** Fields that stand on the object (others are kept, out of sight): name and accessor in turn. */
-  readonly visible: readonly { readonly name: string; readonly accessor: Accessor }[];
+  /** Fields that stand on the object (others are kept, out of sight), and their accessors. */
+  readonly names: readonly string[];
+  readonly accessors: readonly Accessor[];
   /** The greatest slot. */
   readonly top: number;
   /** Whether the fields are in slots 1 … n. */
@@ -58,7 +59,8 @@ export class Layout {
     this.model = model;
     this.fields = fields;
     const slots = (this.slots = model.slotsFor(fields.names));
-    const visible: { name: string; accessor: Accessor }[] = [];
+    const names: string[] = [];
+    const accessors: Accessor[] = [];
     let top = 0;
     let straight = true;
     for (let i = 0; i < slots.length; i++) {
@@ -69,9 +71,12 @@ export class Layout {
       if (slot === 0) continue;
       this.#byName.set(name, slot);
       const accessor = model.accessorOf(name);
-      if (accessor !== undefined) visible.push({ name, accessor });
+      if (accessor === undefined) continue;
+      names.push(name);
+      accessors.push(accessor);
     }
-    this.visible = visible;
+    this.names = names;
+    this.accessors = accessors;
     this.top = top;
     this.straight = straight;
   }

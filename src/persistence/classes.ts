@@ -3,11 +3,18 @@ import { ClassMeta } from '../record/index';
 import type { ClassModel } from './class-model';
 import { ClassRegistrationError, NotPersistableError } from './errors';
 import { modelFor } from './guard';
-import { Managed } from './managed';
+import { Managed, ManagedContainer } from './managed';
 import type { Registry } from './registry';
 
 export function isManaged(object: object): object is Managed {
   return object instanceof Managed;
+}
+
+/**
+ * Whether the program may hold an object of this kind while it is not loaded. Containers may have fields beside their content, and those must be there.
+ */
+export function mayBeGhost(object: object): boolean {
+  return object instanceof Managed && !(object instanceof ManagedContainer);
 }
 
 /**

@@ -88,11 +88,38 @@ function shallow(value: object, kind: Kind): Copy {
 function isSame(copy: Copy): boolean {
   const { source, kind } = copy;
   if (Object.isFrozen(source) !== copy.frozen) return false;
+  if (kind === Kind.array) return sameArray(source as unknown[], copy.items);
+  if (kind === Kind.object) return sameObject(source as Record<string, unknown>, copy.keys!, copy.items);
   if (kind === Kind.scalar) return sameScalar(scalarOf(source, kind), copy.scalar);
   if (copy.keys !== undefined) {
     if (!sameKeys(ownNames(source), copy.keys)) return false;
   } else if (hasOwnBesides(source, kind)) return false;
   return sameItems(contents(source, kind), copy.items);
+}
+
+function sameArray(array: readonly unknown[], items: readonly unknown[]): boolean {
+  if (array.length !== items.length) return false;
+  for (let i = 0; i < items.length; i++) {
+    const was = items[i];
+    const is = array[i];
+    if (is === was && is !== 0 && is !== undefined) continue;
+    if (is === undefined && !(i in array)) {
+      if (was !== HOLE) return false;
+    } else if (!Object.is(is, was)) return false;
+  }
+  return true;
+}
+
+/** Without making lists of keys and values. */
+function sameObject(object: Record<string, unknown>, keys: readonly string[], items: readonly unknown[]): boolean {
+  let i = 0;
+  for (const key in object) {
+    if (key !== keys[i]) return false;
+    const was = items[i++];
+    const is = object[key];
+    if ((is !== was || is === 0) && !Object.is(is, was)) return false;
+  }
+  return i === keys.length;
 }
 
 function sameItems(current: readonly unknown[], items: readonly unknown[]): boolean {

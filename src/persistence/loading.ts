@@ -68,7 +68,9 @@ export class Loader {
   /** An object of a managed class, not loaded; `undefined` when the class is another. */
   managedGhost(oid: Oid, cls: ClassMeta): object | undefined {
     const recipe = this.#recipe(cls);
-    if (recipe.kind !== 'managed' || recipe.model.ctor === Broken) return undefined;
+    if (recipe.kind !== 'managed' || recipe.model.prototype instanceof ManagedContainer || recipe.model.ctor === Broken) {
+      return undefined;
+    }
     return Managed.instance(
       recipe.model.ctor,
       new ObjectRecord(recipe.model.ghost, Status.ghost, oid, this.#cache),
@@ -195,7 +197,8 @@ export class Loader {
     target.state = state;
     target.ready = 0;
     target.status = Status.saved;
-    if (previous === model.empty || previous !== layout) defineMissing(object, layout, this.#cache);
+    if (target.size === 0) defineAll(object, layout);
+    else if (previous !== layout) defineMissing(object, layout, this.#cache);
   }
 }
 
@@ -218,13 +221,19 @@ function scatter(layout: Layout, values: readonly unknown[]): State {
   return state;
 }
 
+function defineAll(object: object, layout: Layout): void {
+  const { names, accessors } = layout;
+  for (let i = 0; i < names.length; i++) Object.defineProperty(object, names[i]!, accessors[i]!);
+}
+
 /** Gives an object the fields that it has not yet. Names that another process removed stay, and read `undefined`. */
 function defineMissing(object: object, layout: Layout, { addedFields }: ObjectCacheImpl): void {
-  for (const { name, accessor } of layout.visible) {
-    if (Object.hasOwn(object, name)) continue;
+  layout.names.forEach((name, i) => {
+    if (Object.hasOwn(object, name)) return;
+    const accessor = layout.accessors[i]!;
     const uncommitted = addedFields.has(object, name);
     Object.defineProperty(object, name, uncommitted ? { ...accessor, configurable: true } : accessor);
-  }
+  });
 }
 
 /** Fields of a state that is no dict of names: nothing, or Python's pair for classes with slots. */

@@ -284,6 +284,15 @@ class World {
   }
 }
 
+/** Where a value stands now: at a field, or at the one place inside another value that the commands put it. */
+function placeOf(handle: Handle, world: World): { node: Node; of: (twin: Twin) => object } | undefined {
+  for (const node of [...reachable(world.root), handle.node]) {
+    if (node[handle.field] === handle.real) return { node, of: (twin) => twin[handle.field] as object };
+    if (node.obj.inner === handle.real) return { node, of: (twin) => (twin['obj'] as { inner: object }).inner };
+  }
+  return undefined;
+}
+
 type Command = [kind: number, a: number, b: number, c: number];
 
 function run(world: World, [kind, a, b, c]: Command): void {
@@ -354,26 +363,19 @@ function run(world: World, [kind, a, b, c]: Command): void {
         if (error instanceof StaleValueError || error instanceof TypeError) return;
         throw error;
       }
-      if (handle.era !== world.era) {
-        // Popping from an empty array and the like changes nothing, and need not fail.
-        const holder = [...reachable(world.root), handle.node].find(
-          (node) => node[handle.field] === handle.real,
-        );
-        const attached = holder !== undefined;
-        const free = world.freed.has(handle.real) || statusOf(handle.node) === 'unsaved';
-        if (!attached && !free && b % 2 === 0) {
-          throw new Error('a value of a dropped state took a change without a word');
-        }
-        if (holder) world.touched.add(holder.id);
-        const twin = holder && world.twins.get(holder.id);
-        if (twin) mutate(twin[handle.field] as object, b % 2, c, null);
+      const place = placeOf(handle, world);
+      world.touched.add((place?.node ?? handle.node).id);
+      if (handle.era === world.era) {
+        mutate(handle.plain, b % 2, c, null);
         return;
       }
-      const holder = [...reachable(world.root), handle.node].find(
-        (node) => node[handle.field] === handle.real,
-      );
-      world.touched.add((holder ?? handle.node).id);
-      mutate(handle.plain, b % 2, c, null);
+      // Popping from an empty array and the like changes nothing, and need not fail.
+      const free = world.freed.has(handle.real) || statusOf(handle.node) === 'unsaved';
+      if (place === undefined && !free && b % 2 === 0) {
+        throw new Error('a value of a dropped state took a change without a word');
+      }
+      const twin = place && world.twins.get(place.node.id);
+      if (twin) mutate(place.of(twin), b % 2, c, null);
       return;
     }
     case 8: {

@@ -1,11 +1,5 @@
 import { randomInt } from 'node:crypto';
-import {
-  ConflictError,
-  InvalidArgumentError,
-  POSKeyError,
-  ReadConflictError,
-  UnsupportedError,
-} from '../../errors';
+import { ClosedError, ConflictError, POSKeyError, ReadConflictError, UnsupportedError } from '../../errors';
 import { MAX_TID, newTid, ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../ids';
 import { supportsManifest } from '../capabilities';
 import type {
@@ -126,35 +120,43 @@ export class DemoStorage implements Storage {
   }
 
   newInstance(options?: InstanceOptions): StorageInstance {
+    this.#checkOpen();
     return this.#adapter.newInstance(options);
   }
 
   lastTransaction(): Tid {
+    this.#checkOpen();
     const last = this.changes.lastTransaction();
     return last > this.#layers.baseLast ? last : this.#layers.baseLast;
   }
 
   load(oid: Oid): LoadedRecord {
+    this.#checkOpen();
     return this.#layers.load(oid);
   }
 
   loadBefore(oid: Oid, tid: Tid): BoundedRecord | undefined {
+    this.#checkOpen();
     return this.#layers.loadBefore(oid, tid);
   }
 
   loadSerial(oid: Oid, tid: Tid): LoadedRecord {
+    this.#checkOpen();
     return this.#layers.loadSerial(oid, tid);
   }
 
   history(oid: Oid, size = 1): HistoryEntry[] {
+    this.#checkOpen();
     return this.#layers.history(oid, size);
   }
 
   objectCount(): number {
+    this.#checkOpen();
     return this.base.objectCount() + this.#created;
   }
 
   size(): number {
+    this.#checkOpen();
     return this.base.size() + this.changes.size();
   }
 
@@ -163,6 +165,7 @@ export class DemoStorage implements Storage {
   }
 
   newOid(): Oid {
+    this.#checkOpen();
     // Also throws when the changes are read-only or closed.
     this.changes.newOid();
     let oid: Oid;
@@ -172,11 +175,13 @@ export class DemoStorage implements Storage {
   }
 
   tpcBegin(txn: TransactionMetaData, tid?: Tid, status?: TransactionStatus): void {
+    this.#checkOpen();
     this.changes.tpcBegin(txn, tid ?? this.#tidAfterBase(), status);
     this.#begun(txn);
   }
 
   async tpcBeginAsync(txn: TransactionMetaData, tid?: Tid, status?: TransactionStatus): Promise<void> {
+    this.#checkOpen();
     await this.changes.tpcBeginAsync!(txn, tid ?? this.#tidAfterBase(), status);
     this.#begun(txn);
   }
@@ -239,6 +244,7 @@ export class DemoStorage implements Storage {
   }
 
   undoLog(first?: number, last?: number, filter?: (entry: TransactionInfo) => boolean): TransactionInfo[] {
+    this.#checkOpen();
     return this.changes.undoLog!(first, last, filter);
   }
 
@@ -265,17 +271,24 @@ export class DemoStorage implements Storage {
     this.changes.tpcAbort(txn);
   }
 
-  *iterate(start: Tid = ZERO_TID, stop: Tid = MAX_TID): IterableIterator<TransactionRecord> {
+  iterate(start: Tid = ZERO_TID, stop: Tid = MAX_TID): IterableIterator<TransactionRecord> {
+    this.#checkOpen();
+    return this.#iterate(start, stop);
+  }
+
+  *#iterate(start: Tid, stop: Tid): IterableIterator<TransactionRecord> {
     const { baseLast } = this.#layers;
     yield* this.base.iterate!(start, stop < baseLast ? stop : baseLast);
     yield* this.changes.iterate!(start, stop);
   }
 
   currentRecords(from: Oid = ROOT_OID): IterableIterator<CurrentRecord> {
+    this.#checkOpen();
     return currentOfLayers(this.#layers, from);
   }
 
   openBlob(oid: Oid, serial: Tid): BlobReader {
+    this.#checkOpen();
     const changed = orMissing(() => this.changes.openBlob!(oid, serial));
     if (changed !== undefined) return changed;
     if (this.base.openBlob === undefined) throw new POSKeyError(oid);
@@ -283,23 +296,30 @@ export class DemoStorage implements Storage {
   }
 
   blobPath(oid: Oid, serial: Tid): string {
+    this.#checkOpen();
     return orMissing(() => this.changes.blobPath!(oid, serial)) ?? this.base.blobPath!(oid, serial);
   }
 
   blobDirectory(): string {
+    this.#checkOpen();
     return this.changes.blobDirectory!();
   }
 
-  /** Packs the changes. Garbage can't be told from what the base leads to, so none is collected. */
+  /**
+   * Packs the changes. Garbage is what nothing in the changes leads to: the base stays as it is, and can't refer to what
+   * is new.
+   */
   *pack(options: PackOptions = {}): Steps<PackReport> {
-    if (options.gc === true) {
-      throw new InvalidArgumentError(
-        'A DemoStorage packs its changes only and collects no garbage: leave "gc" out.',
-      );
+    this.#checkOpen();
+    const newest = this.#newestChanges();
+    const overBase = [...newest.keys()].filter((oid) => this.#layers.inBase(oid) !== undefined);
+    const roots = [...(options.roots ?? []), ...overBase];
+    const report = yield* this.changes.pack!({ ...options, roots });
+    if (options.dryRun !== true) {
+      this.#removals++;
+      this.#created = this.changes.objectCount() - overBase.length;
+      this.#deleteAgain(overBase.filter((oid) => newest.get(oid) === null));
     }
-    const deleted = this.#deletedOverBase();
-    const report = yield* this.changes.pack!({ ...options, gc: false });
-    if (options.dryRun !== true) this.#deleteAgain(deleted);
     return report;
   }
 
@@ -323,6 +343,7 @@ export class DemoStorage implements Storage {
     txn: TransactionMetaData,
     isBlob: boolean,
   ): { below: Tid; record: Uint8Array } {
+    this.#checkOpen();
     if (this.#pending?.txn !== txn) return { below: serial, record: data };
     const changed = this.#layers.inChanges(oid);
     const deletion = changed === undefined ? this.#layers.changeHistory(oid)[0]?.tid : undefined;
@@ -345,6 +366,10 @@ export class DemoStorage implements Storage {
     });
     this.#pending.resolved.push(oid);
     return { below, record };
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new ClosedError(`The storage ${this.name} is closed.`);
   }
 
   /** A tid later than those of the base, when the clock is behind them. */
@@ -371,14 +396,13 @@ export class DemoStorage implements Storage {
     return tid;
   }
 
-  #deletedOverBase(): Oid[] {
-    const newest = new Map<Oid, boolean>();
+  /** The objects in the changes; `null` for those that are deleted. */
+  #newestChanges(): Map<Oid, null | undefined> {
+    const newest = new Map<Oid, null | undefined>();
     for (const transaction of this.changes.iterate!()) {
-      for (const { oid, data } of transaction.records()) newest.set(oid, data === null);
+      for (const { oid, data } of transaction.records()) newest.set(oid, data === null ? null : undefined);
     }
-    return [...newest]
-      .filter(([oid, gone]) => gone && this.#layers.inBase(oid) !== undefined)
-      .map(([oid]) => oid);
+    return newest;
   }
 
   /** A pack forgets deleted objects; here that would bring the base's back. */

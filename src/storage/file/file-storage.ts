@@ -395,7 +395,6 @@ export class FileStorage implements Storage {
         options: { gc: this.#options.packGc ?? true, ...options },
         keepOld: this.#options.packKeepOld ?? true,
         references: (record) => this.#references(record),
-        isBlob,
         blobs: this.#blobs,
         verify: (position, walker) => this.#file.checksums?.verify(this.name, position, walker.bytes()),
         gate: new PackGate(this.#commitLock, this.name),

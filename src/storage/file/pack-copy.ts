@@ -12,6 +12,7 @@ import {
   writeNumber,
 } from './format';
 import { OidIndex } from './oid-index';
+import { OidSet } from './oid-set';
 import type { PackRequest } from './pack';
 import type { PackTarget } from './pack-files';
 import { isKept, referencesAt, type PackSurvey } from './pack-mark';
@@ -52,6 +53,9 @@ export function* copyPacked(
   const moved = new Map<number, number>();
   const droppedBlobs: DroppedBlob[] = [];
   const dropped = new OidIndex();
+  const blobOids = new OidSet();
+  // By the files, not by the records: those may be encoded by a layer above.
+  for (const { oid } of request.blobs?.list() ?? []) blobOids.add(oid);
   const walker = new RecordWalker(file);
   let out = FIRST_POSITION;
   let revisions = 0;
@@ -76,10 +80,7 @@ export function* copyPacked(
         revisions++;
         bytes += size;
         dropped.set(oid, at);
-        if (request.blobs !== undefined) {
-          const data = size === 0 ? file.resolve(oid, at)?.data : walker.data();
-          if (data !== undefined && request.isBlob(data)) droppedBlobs.push({ oid, tid: record.tid });
-        }
+        if (blobOids.has(oid)) droppedBlobs.push({ oid, tid: record.tid });
         continue;
       }
       request.verify(at, walker);

@@ -32,7 +32,6 @@ export interface PackRequest {
   readonly options: PackOptions;
   readonly keepOld: boolean;
   readonly references: (record: Uint8Array) => readonly Oid[];
-  readonly isBlob: (record: Uint8Array) => boolean;
   readonly blobs: BlobDirectory | undefined;
   /** Checks the walker's record against its checksum, where there are any. */
   readonly verify: (position: number, walker: RecordWalker) => void;

@@ -89,13 +89,17 @@ class SealedReader implements BlobReader {
   }
 
   read(target: Uint8Array, offset: number, length: number, position: number): number {
-    const number = Math.floor(position / CHUNK);
-    if (position >= this.size || number >= this.#chunks) return 0;
-    if (number !== this.#number) this.#open(number);
-    const start = position - number * CHUNK;
-    const part = this.#chunk.subarray(start, start + length);
-    target.set(part, offset);
-    return part.length;
+    const wanted = Math.min(length, target.length - offset, this.size - position);
+    let done = 0;
+    while (done < wanted) {
+      const number = Math.floor((position + done) / CHUNK);
+      if (number !== this.#number) this.#open(number);
+      const start = position + done - number * CHUNK;
+      const part = this.#chunk.subarray(start, start + wanted - done);
+      target.set(part, offset + done);
+      done += part.length;
+    }
+    return done;
   }
 
   close(): void {

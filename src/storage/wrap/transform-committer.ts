@@ -1,6 +1,5 @@
 import { CorruptionError, InvalidArgumentError } from '../../errors';
 import { formatTid, newTid, ZERO_TID, type Oid, type Tid } from '../../ids';
-import { CommitLock } from '../commit-lock';
 import type {
   AsyncCommitCapability,
   BlobSource,
@@ -10,21 +9,24 @@ import type {
   Storage,
   TransactionStatus,
 } from '../interfaces';
+import { CommitLock } from '../commit-lock';
+import { checkRecord } from '../record-check';
 import type { TransactionMetaData } from '../transaction-meta';
 import { undoByStoring, type UndoByStoring } from '../undo-by-storing';
 import type { RecordTransform } from './transform';
 
 /** How often a tid is chosen anew when another process was faster. */
-const ATTEMPTS = 100;
+const ATTEMPTS = 20;
 
 /** What a wrapping storage and its instances share. */
 export class TransformContext {
   readonly base: Storage;
   readonly transform: RecordTransform;
-  readonly lock: CommitLock;
   /** Tids of transactions under way, where the transform needs them. */
   readonly tids = new WeakMap<TransactionMetaData, Tid>();
   host: StorageHost | undefined;
+  /** One commit at a time, from the choice of its tid on. */
+  readonly lock: CommitLock;
   /** The wrapping storage itself. */
   outer: Storage | undefined;
 
@@ -59,6 +61,8 @@ export abstract class TransformCommitter<Base extends Committer & OptionalCommit
   readonly tpcVoteAsync?: AsyncCommitCapability['tpcVoteAsync'];
   readonly tpcFinishAsync?: AsyncCommitCapability['tpcFinishAsync'];
 
+  /** What undo stored in the transaction under way: news to the one that commits it, too. */
+  protected undone: Oid[] = [];
   protected readonly base: Base;
   protected readonly context: TransformContext;
 
@@ -68,7 +72,11 @@ export abstract class TransformCommitter<Base extends Committer & OptionalCommit
     const { transform } = context;
     if (base.undo) {
       this.undo = transform.boundToTid
-        ? (tid, txn) => undoByStoring({ ...context.undoing(txn), target: this }, tid, txn)
+        ? (tid, txn) => {
+            const oids = undoByStoring({ ...context.undoing(txn), target: this }, tid, txn);
+            this.undone.push(...oids);
+            return oids;
+          }
         : (tid, txn) => base.undo!(tid, txn);
     }
     if (base.restore) {
@@ -105,13 +113,23 @@ export abstract class TransformCommitter<Base extends Committer & OptionalCommit
       this.base.tpcBegin(txn, tid, status);
       return;
     }
+    this.checkOpen();
     this.context.lock.acquire(txn);
     try {
-      this.#begin(txn, tid, (chosen) => this.base.tpcBegin(txn, chosen, status));
+      for (
+        let attempt = 1;
+        !this.#begun(txn, tid, attempt, (chosen) => this.base.tpcBegin(txn, chosen, status));
+        attempt++
+      );
     } catch (error) {
       this.context.lock.release(txn);
       throw error;
     }
+  }
+
+  /** Throws `ClosedError`. */
+  protected checkOpen(): void {
+    this.context.base.lastTransaction();
   }
 
   store(
@@ -137,6 +155,7 @@ export abstract class TransformCommitter<Base extends Committer & OptionalCommit
   }
 
   tpcAbort(txn: TransactionMetaData): void {
+    this.undone = [];
     this.context.tids.delete(txn);
     this.base.tpcAbort(txn);
     this.context.lock.release(txn);
@@ -144,6 +163,7 @@ export abstract class TransformCommitter<Base extends Committer & OptionalCommit
 
   async #beginAsync(txn: TransactionMetaData, tid?: Tid, status?: TransactionStatus): Promise<void> {
     if (!this.context.transform.boundToTid) return this.base.tpcBeginAsync!(txn, tid, status);
+    this.checkOpen();
     await this.context.lock.acquireAsync(txn);
     try {
       for (let attempt = 1; ; attempt++) {
@@ -153,8 +173,7 @@ export abstract class TransformCommitter<Base extends Committer & OptionalCommit
           this.context.tids.set(txn, chosen);
           return;
         } catch (error) {
-          if (tid !== undefined || attempt === ATTEMPTS || !(error instanceof InvalidArgumentError))
-            throw error;
+          if (!mayTryAgain(error, tid, attempt)) throw error;
         }
       }
     } catch (error) {
@@ -163,20 +182,22 @@ export abstract class TransformCommitter<Base extends Committer & OptionalCommit
     }
   }
 
-  /** Chooses the tid here, because what is written depends on it. */
-  #begin(txn: TransactionMetaData, tid: Tid | undefined, begin: (chosen: Tid) => void): void {
-    for (let attempt = 1; ; attempt++) {
-      const chosen = tid ?? newTid(this.context.base.lastTransaction());
-      try {
-        begin(chosen);
-        this.context.tids.set(txn, chosen);
-        return;
-      } catch (error) {
-        // Another process may have committed between the question and the beginning.
-        if (tid !== undefined || attempt === ATTEMPTS || !(error instanceof InvalidArgumentError))
-          throw error;
-      }
+  /** Chooses the tid here, because what is written depends on it. False when it has to be chosen anew. */
+  #begun(
+    txn: TransactionMetaData,
+    tid: Tid | undefined,
+    attempt: number,
+    begin: (chosen: Tid) => void,
+  ): boolean {
+    const chosen = tid ?? newTid(this.context.base.lastTransaction());
+    try {
+      begin(chosen);
+    } catch (error) {
+      if (mayTryAgain(error, tid, attempt)) return false;
+      throw error;
     }
+    this.context.tids.set(txn, chosen);
+    return true;
   }
 
   #finished(txn: TransactionMetaData, tid: Tid): Tid {
@@ -193,6 +214,7 @@ export abstract class TransformCommitter<Base extends Committer & OptionalCommit
   }
 
   #encode(oid: Oid, data: Uint8Array, txn: TransactionMetaData): Uint8Array {
+    checkRecord(oid, data);
     return this.context.transform.encode(data, oid, this.context.tidOf(txn));
   }
 
@@ -201,4 +223,9 @@ export abstract class TransformCommitter<Base extends Committer & OptionalCommit
     if (transform.blobs === undefined) return source;
     return transform.blobs.encode(source, oid, this.context.tidOf(txn), base.blobDirectory!());
   }
+}
+
+/** Another process may have committed between the choice of the tid and the beginning. */
+function mayTryAgain(error: unknown, tid: Tid | undefined, attempt: number): boolean {
+  return tid === undefined && attempt < ATTEMPTS && error instanceof InvalidArgumentError;
 }

@@ -1,3 +1,4 @@
+import { ClosedError } from '../../errors';
 import type { Oid, Tid } from '../../ids';
 import type {
   BlobReader,
@@ -5,11 +6,18 @@ import type {
   LoadedRecord,
   StorageInstance,
   StorageSupports,
+  TransactionStatus,
 } from '../interfaces';
+import { TransactionMetaData } from '../transaction-meta';
 import { TransformCommitter, type TransformContext } from './transform-committer';
+
+/** Holds no lock. */
+const NO_TRANSACTION = new TransactionMetaData();
 
 /** A connection's view of the storage below, decoded. */
 export class TransformInstance extends TransformCommitter<StorageInstance> implements StorageInstance {
+  #isReleased = false;
+  #txn: TransactionMetaData | undefined;
   readonly supports: StorageSupports;
   readonly readOnly: boolean;
   readonly sync?: () => void;
@@ -41,7 +49,11 @@ export class TransformInstance extends TransformCommitter<StorageInstance> imple
   }
 
   poll(): readonly Oid[] | 'all' {
-    return this.base.poll();
+    const changed = this.base.poll();
+    if (changed === 'all' || this.undone.length === 0) return changed;
+    const own = this.undone;
+    this.undone = [];
+    return [...changed, ...own];
   }
 
   load(oid: Oid): LoadedRecord {
@@ -72,13 +84,41 @@ export class TransformInstance extends TransformCommitter<StorageInstance> imple
   }
 
   release(): void {
+    this.#isReleased = true;
+    this.context.lock.release(this.#txn ?? NO_TRANSACTION);
     this.base.release();
+  }
+
+  override tpcBegin(txn: TransactionMetaData, tid?: Tid, status?: TransactionStatus): void {
+    super.tpcBegin(txn, tid, status);
+    this.#txn = txn;
+  }
+
+  protected override checkOpen(): void {
+    if (this.#isReleased)
+      throw new ClosedError('This storage instance was released; ask the storage for a new one.');
+    super.checkOpen();
+  }
+}
+
+/** A record whose serial is found out when it is asked for: for some storages that costs. */
+class DecodedRecord implements LoadedRecord {
+  readonly data: Uint8Array;
+  readonly #inner: LoadedRecord;
+
+  constructor(data: Uint8Array, inner: LoadedRecord) {
+    this.data = data;
+    this.#inner = inner;
+  }
+
+  get serial(): Tid {
+    return this.#inner.serial;
   }
 }
 
 export function decodeRecord({ transform }: TransformContext, oid: Oid, record: LoadedRecord): LoadedRecord {
-  const { serial } = record;
-  return { data: transform.decode(record.data, oid, serial), serial };
+  const serial = transform.boundToTid ? record.serial : undefined;
+  return new DecodedRecord(transform.decode(record.data, oid, serial), record);
 }
 
 export function decodeBounded(

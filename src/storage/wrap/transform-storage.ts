@@ -64,7 +64,9 @@ export class TransformStorage extends TransformCommitter<Storage> implements Sto
       undo: ownUndo ? base.supports.iterate && base.supports.deleteObject : base.supports.undo,
     });
     if (base.undoLog) this.undoLog = (first, last, filter) => base.undoLog!(first, last, filter);
-    if (base.history) this.history = (oid, size) => base.history!(oid, size);
+    if (base.history) {
+      this.history = (oid, size) => base.history!(oid, size).map((entry) => this.#decodedSize(oid, entry));
+    }
     if (base.pack) this.pack = (options) => base.pack!(options);
     if (base.check) this.check = () => base.check!();
     if (base.backup) this.backup = (path) => base.backup!(path);
@@ -115,6 +117,12 @@ export class TransformStorage extends TransformCommitter<Storage> implements Sto
 
   size(): number {
     return this.base.size();
+  }
+
+  /** The size of the record itself, not of what is stored for it. */
+  #decodedSize(oid: Oid, entry: HistoryEntry): HistoryEntry {
+    if (entry.size === 0) return entry;
+    return { tid: entry.tid, meta: entry.meta, size: this.loadSerial(oid, entry.tid).data.length };
   }
 
   close(): void {

@@ -1,6 +1,8 @@
 /**
  * The public API by name. Subpaths hold the rest: `zodb/btrees`, `zodb/pickle`, `zodb/zeo`, `zodb/testing`.
  */
+// Makes `zeo:` URIs work.
+import './zeo/index';
 export {
   connection,
   Connection,

@@ -28,6 +28,7 @@ function bundlePath() {
         export * from './zeo/index';
         export * from './storage/index';
         export { oidToBytes } from './ids';
+        export { registry } from './persistence/index';
         export { mergeCounters, record, textOf } from './testing/records';`,
       resolveDir: path.join(root, 'src'),
     },

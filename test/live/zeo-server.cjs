@@ -37,6 +37,15 @@ const { values: flags } = parseArgs({
 });
 const zodb = require(bundlePath());
 
+/** The class of ZODB's tests whose conflicts are merged. */
+class PCounter {
+  _p_resolveConflict(old, committed, now) {
+    const of = (state) => state._value ?? 0;
+    return { ...committed, _value: of(committed) + of(now) - of(old) };
+  }
+}
+zodb.registry.register('ZODB.tests.ConflictResolution', 'PCounter', PCounter);
+
 function fileStorage() {
   return new zodb.FileStorage(flags.path, {
     readOnly: flags['storage-read-only'] ?? false,

@@ -1,3 +1,5 @@
+// BTrees and Length merge their conflicts.
+import '../../btrees/index';
 import { resolveConflict } from '../../conflict/index';
 import { registry } from '../../persistence/index';
 import type { Conflict } from '../../storage/index';

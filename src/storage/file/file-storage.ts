@@ -330,10 +330,11 @@ export class FileStorage implements Storage {
       this.#commitLock.release(txn);
       return;
     }
-    const { pending } = this.#commit!;
+    // An asynchronous begin has the lock a moment before it begins.
+    const pending = this.#commit?.pending;
     try {
-      if (pending.inFile) this.#discardTail();
-      for (const step of pending.undoOnAbort) step();
+      if (pending?.inFile) this.#discardTail();
+      for (const step of pending?.undoOnAbort ?? []) step();
     } finally {
       this.#end(txn);
     }

@@ -8,6 +8,9 @@ import type { Settings } from './options';
 import { Pool } from './pool';
 import type { Lending, Opening, Session } from './session';
 
+/** So many frames of the call stack say where a connection was opened. */
+const FRAMES_KEPT = 5;
+
 /** What is known of a connection when it is gone. */
 interface Remains {
   readonly pool: Pool<Session>;
@@ -169,7 +172,7 @@ function callerOf({ open, transaction }: Pick<DB, 'open' | 'transaction'>): stri
   const here: { stack?: string } = {};
   for (const door of [open, transaction]) {
     Error.captureStackTrace(here, door);
-    const frames = here.stack!.split('\n').slice(1);
+    const frames = here.stack!.split('\n').slice(1, 1 + FRAMES_KEPT);
     if (frames.length > 0) return frames.map((frame) => frame.trim()).join(', ');
   }
   return undefined;

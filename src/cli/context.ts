@@ -1,0 +1,74 @@
+import { resolveConflict } from '../conflict/index';
+import { InvalidArgumentError } from '../errors';
+import { registry } from '../persistence/index';
+import { references } from '../record/index';
+import { openStorage, type Storage } from '../storage/index';
+
+/** Exit codes of the command. */
+export const EXIT = {
+  /** Done. */
+  ok: 0,
+  /** It could not be done; the error says why. */
+  failed: 1,
+  /** The command line is wrong. */
+  usage: 2,
+  /** `check` found problems. */
+  problems: 3,
+} as const;
+
+/** Schemes whose storages are files, and know the options `readOnly` and `create`. */
+const FILES = /^(sqlite|file):/i;
+const URI = /^[a-z][a-z0-9+.-]+:/i;
+
+/** What commands are given beside their arguments. */
+export interface Context {
+  readonly json: boolean;
+  readonly progress: boolean;
+  readonly env: NodeJS.ProcessEnv;
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** Set by a command that ran, and found something wrong. */
+  exitCode: number;
+}
+
+/** How a command means to use a database. */
+export type Access = 'read' | 'write' | 'make';
+
+/** The database that is meant: the argument, else `ZODB_URL`. */
+export function databaseUrl(given: string | undefined, env: NodeJS.ProcessEnv): string {
+  const url = given ?? env.ZODB_URL;
+  if (url !== undefined && url !== '') return url;
+  throw new InvalidArgumentError(
+    'Which database? Give a path or a URI as the last argument, or set ZODB_URL.',
+    {
+      code: 'USAGE',
+    },
+  );
+}
+
+/** Runs `work` on a database and closes it. Commands never make a database by mistyping its name. */
+export async function withStorage<Result>(
+  url: string,
+  access: Access,
+  work: (storage: Storage) => Result | Promise<Result>,
+): Promise<Result> {
+  const storage = open(url, access);
+  try {
+    return await work(storage);
+  } finally {
+    storage.close();
+  }
+}
+
+function open(url: string, access: Access): Storage {
+  const isFile = !URI.test(url) || FILES.test(url);
+  const options = { read: { readOnly: true }, write: { create: false }, make: {} }[access];
+  const storage = openStorage(url, isFile ? options : {});
+  storage.registerDB({
+    invalidate: () => undefined,
+    invalidateAll: () => undefined,
+    resolveConflict: (conflict) => resolveConflict(registry, conflict),
+    references,
+  });
+  return storage;
+}

@@ -1,0 +1,118 @@
+import { Command, CommanderError } from 'commander';
+import { ZodbError } from '../errors';
+import { backup, restore } from './commands/backup';
+import { check } from './commands/check';
+import { dump, type DumpCommandOptions } from './commands/dump';
+import { history, type HistoryCommandOptions } from './commands/history';
+import { info } from './commands/info';
+import { pack, type PackCommandOptions } from './commands/pack';
+import { undo } from './commands/undo';
+import { EXIT, type Context } from './context';
+
+/** Where the command writes, and what it is told by its surroundings. */
+export interface Surroundings {
+  readonly env: NodeJS.ProcessEnv;
+  readonly isTerminal: boolean;
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+}
+
+const DATABASE = 'a path or URI (sqlite:, file:, …); default: the environment variable ZODB_URL';
+
+/** Runs the `zodb` command; its exit code. */
+export async function runCommand(args: readonly string[], surroundings: Surroundings): Promise<number> {
+  const { err } = surroundings;
+  let exitCode: number = EXIT.ok;
+  const program = makeProgram(surroundings, (code) => (exitCode = code));
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (!(error instanceof ZodbError || error instanceof RangeError)) throw error;
+    const code = error instanceof ZodbError ? error.code : 'USAGE';
+    if (args.includes('--json')) err(`${JSON.stringify({ error: code, message: error.message })}\n`);
+    else err(`zodb: ${error.message}\n`);
+    return code === 'USAGE' ? EXIT.usage : EXIT.failed;
+  }
+}
+
+function makeProgram(surroundings: Surroundings, setExitCode: (code: number) => void): Command {
+  const program = new Command('zodb')
+    .description(
+      'Looks after databases of zodb. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 check found problems.',
+    )
+    .option('--json', 'results as JSON, for programs')
+    .option('--quiet', 'no progress bar')
+    .exitOverride()
+    .configureOutput({ writeOut: surroundings.out, writeErr: surroundings.err });
+  const action = async (work: (context: Context) => Promise<void>): Promise<void> => {
+    const { json = false, quiet = false } = program.opts<{ json?: boolean; quiet?: boolean }>();
+    const { env, out, err, isTerminal } = surroundings;
+    const context: Context = {
+      json,
+      progress: isTerminal && !json && !quiet,
+      env,
+      out,
+      err,
+      exitCode: EXIT.ok,
+    };
+    await work(context);
+    setExitCode(context.exitCode);
+  };
+  const command = (usage: string, description: string): Command =>
+    program.command(usage).description(description);
+
+  command('info', 'what a database is and holds')
+    .argument('[database]', DATABASE)
+    .action((database?: string) => action((context) => info(context, database)));
+  command('check', 'read everything and tell what is damaged')
+    .argument('[database]', DATABASE)
+    .action((database?: string) => action((context) => check(context, database)));
+  command('pack', 'remove old revisions and unreachable objects')
+    .argument('[database]', DATABASE)
+    .option('--days <n>', 'keep revisions of the last days')
+    .option('--no-gc', 'keep unreachable objects')
+    .option('--dry-run', 'only tell what would be removed')
+    .action((database: string | undefined, options: PackCommandOptions) =>
+      action((context) => pack(context, database, options)),
+    );
+  command('history', 'the last transactions, or the revisions of one object')
+    .argument('[oid]', 'as 0x2a or 42')
+    .argument('[database]', DATABASE)
+    .option('--limit <n>', 'how many', '20')
+    .action((first: string | undefined, second: string | undefined, options: HistoryCommandOptions) =>
+      action((context) =>
+        history(
+          context,
+          [first, second].filter((arg) => arg !== undefined),
+          options,
+        ),
+      ),
+    );
+  command('undo', 'take transactions back, in one new transaction')
+    .argument('<tid>', 'as "zodb history" shows it; several separated by commas')
+    .argument('[database]', DATABASE)
+    .action((tids: string, database?: string) =>
+      action((context) => undo(context, tids.split(','), database)),
+    );
+  command('dump', 'the objects of a database, as text')
+    .argument('[database]', DATABASE)
+    .option('--oid <oid>', 'only this object')
+    .option('--transactions', 'every transaction with its records')
+    .option('--limit <n>', 'how many objects or transactions')
+    .action((database: string | undefined, options: DumpCommandOptions) =>
+      action((context) => dump(context, database, options)),
+    );
+  command('backup', 'a consistent copy of a database in use')
+    .argument('<target>', 'path of the copy; it must not exist')
+    .argument('[database]', DATABASE)
+    .action((target: string, database?: string) => action((context) => backup(context, target, database)));
+  command('restore', 'a new database from a backup, or from a database of another kind')
+    .argument('<source>', 'path or URI of the backup')
+    .argument('[database]', `the new one: ${DATABASE}`)
+    .action((source: string, database?: string) => action((context) => restore(context, source, database)));
+  for (const each of program.commands)
+    each.exitOverride().configureOutput({ writeOut: surroundings.out, writeErr: surroundings.err });
+  return program;
+}

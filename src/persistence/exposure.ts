@@ -47,8 +47,10 @@ export class Copy {
   }
 }
 
-/** Notes what a plain value holds: one copy for each container and scalar in it. */
-export function copiesOf(root: object): Copy[] {
+/**
+ * Notes what a plain value holds: one copy for each container and scalar in it; `undefined` when a reference is among them that must be followed first.
+ */
+export function copiesOf(root: object): Copy[] | undefined {
   const top = shallow(root, kindOf(root));
   const copies = [top];
   if (!hasObjects(top.items)) return copies;
@@ -58,6 +60,7 @@ export function copiesOf(root: object): Copy[] {
       if (typeof item !== 'object' || item === null || seen.has(item)) continue;
       seen.add(item);
       const kind = kindOf(item);
+      if (kind === Kind.ref) return undefined;
       if (kind <= Kind.instance) copies.push(shallow(item, kind));
     }
   }

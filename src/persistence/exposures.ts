@@ -5,6 +5,7 @@ import { readyBit } from './accessors';
 import { isManaged } from './classes';
 import { areAsCopied, copiesOf, INSIDE, type Copy, type Watch } from './exposure';
 import { StaleValueError } from './errors';
+import { followInside } from './following';
 import { ownerOf, setOwner } from './ownership';
 import { seal, type DropReason } from './sealing';
 import { recordOf, Status, type ObjectRecord } from './stamp';
@@ -37,13 +38,18 @@ export class Exposures {
     return count;
   }
 
-  /** The program gets hold of a value. */
-  expose(object: object, record: ObjectRecord, slot: number, value: object): void {
-    if (!this.isOut(record, slot, value)) {
-      const copies = record.status === Status.saved ? copiesFor(record, value) : NO_COPIES;
-      this.#note(object, record, { slot, value, copies });
+  /** The program gets hold of a value that it did not have. Returns what it is to get: a tuple with references is made anew when they are followed. */
+  expose(object: object, record: ObjectRecord, slot: number, value: object): object {
+    let seen = value;
+    let copies: readonly Copy[] | undefined = copiesOf(value);
+    if (copies === undefined) {
+      seen = followInside(record.cache!, record, value, object, slot);
+      copies = copiesOf(seen) ?? NO_COPIES;
     }
-    record.ready |= readyBit(slot);
+    if (record.status === Status.saved) own(record, copies);
+    else copies = NO_COPIES;
+    this.#note(object, record, { slot, value: seen, copies });
+    return seen;
   }
 
   /** Whether a value is watched already. */
@@ -95,7 +101,10 @@ export class Exposures {
     const kept: Watch[] = [];
     for (const { slot, value } of watch) {
       const stays = slot === INSIDE ? (inside?.has(value) ?? true) : record.state[slot] === value;
-      if (stays) kept.push({ slot, value, copies: copiesFor(record, value) });
+      if (!stays) continue;
+      const copies = copiesOf(value) ?? NO_COPIES;
+      own(record, copies);
+      kept.push({ slot, value, copies });
     }
     record.watch = kept.length > 0 ? kept : undefined;
     if (this.#inside.has(record)) {
@@ -182,8 +191,6 @@ export class Exposures {
   }
 }
 
-function copiesFor(record: ObjectRecord, value: object): Copy[] {
-  const copies = copiesOf(value);
+function own(record: ObjectRecord, copies: readonly Copy[]): void {
   for (const { source } of copies) if (ownerOf(source) === undefined) setOwner(source, record);
-  return copies;
 }

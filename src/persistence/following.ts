@@ -10,16 +10,20 @@ const MANY_REFERENCES = 10_000;
 
 /**
  * Puts the objects into the places of all references inside a plain value, loading them in one batch. Returns what is to stand for the value: itself, unless it is a tuple.
+ * `holder` and `slot` say where it stands.
  */
 export function followInside(
   cache: ObjectCacheImpl,
   record: ObjectRecord,
   value: object,
-  where: string,
+  holder: object,
+  slot: number,
 ): object {
   const refs = refsIn(value);
   if (refs.length === 0) return value;
   if (refs.length > MANY_REFERENCES) {
+    const field = record.state[0].model.nameOfSlot(slot);
+    const where = `${holder.constructor.name}${field === undefined ? '' : `.${field}`}`;
     cache.jar.warn(
       `many-references:${where}`,
       `${where} holds ${String(refs.length)} references, which are all loaded when it is read. A large collection belongs in a BTree or a PersistentList.`,
@@ -42,7 +46,7 @@ export function followAll(cache: ObjectCacheImpl, object: object, record: Object
     const value = state[slot];
     if (value instanceof Ref || value instanceof ForeignRef) state[slot] = cache.follow(value);
     else if (typeof value === 'object' && value !== null && isContainer(kindOf(value))) {
-      state[slot] = followInside(cache, record, value, object.constructor.name);
+      state[slot] = followInside(cache, record, value, object, slot);
     }
   }
 }

@@ -10,10 +10,9 @@ import type { AnyClass } from './interfaces';
 import { makeState } from './makers';
 import { ForeignRef, Ref } from './ref';
 import { INSIDE } from './exposure';
-import { followInside } from './following';
 import { checkNotStale } from './sealing';
 import { ObjectRecord, stamp, stampedRecord, stampOf, Status, type State } from './stamp';
-import { isContainer, Kind, kindOf } from './values';
+import { Kind, kindOf } from './values';
 
 /** Key of the hook that wraps new objects. */
 export const WRAP = Symbol('zodb.wrap');
@@ -179,9 +178,7 @@ function handOut(self: Managed, value: object): unknown {
   const record = stampedRecord(self);
   if (kind > Kind.instance || record.cache === undefined) return value;
   if (record.cache.exposures.isOut(record, INSIDE, value)) return value;
-  const seen = isContainer(kind) ? followInside(record.cache, record, value, self.constructor.name) : value;
-  record.cache.exposures.expose(self, record, INSIDE, seen);
-  return seen;
+  return record.cache.exposures.expose(self, record, INSIDE, value);
 }
 
 function cacheOf(self: Managed): ObjectCacheImpl {

@@ -6,12 +6,11 @@ import { connectSlowPaths, readyBit } from './accessors';
 import type { ClassModel } from './class-model';
 import { ClosedCacheError, NotPersistableError } from './errors';
 import { modelFor } from './guard';
-import { followInside } from './following';
 import type { ForeignRef, Ref } from './ref';
 import { checkNotStale } from './sealing';
 import { stampOf, Status, type ObjectRecord } from './stamp';
 import { unwrapProxy } from './unwrap';
-import { isContainer, Kind, kindOf } from './values';
+import { Kind, kindOf } from './values';
 
 /** Makes sure that an object's state is in place. */
 export function ensureLoaded(object: object, record: ObjectRecord): void {
@@ -43,11 +42,13 @@ export function readSlot(object: object, record: ObjectRecord, slot: number): un
       record.ready |= readyBit(slot);
       return target;
     }
-    if (isContainer(kind) && !record.cache.exposures.isOut(record, slot, value)) {
-      state[slot] = followInside(record.cache, record, value, describeField(object, record, slot));
+    const { exposures } = record.cache;
+    if (!exposures.isOut(record, slot, value)) {
+      const seen = exposures.expose(object, record, slot, value);
+      state[slot] = seen;
     }
     if (record.state !== state) continue;
-    record.cache.exposures.expose(object, record, slot, state[slot] as object);
+    record.ready |= readyBit(slot);
     return state[slot];
   }
 }

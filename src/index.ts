@@ -1,5 +1,5 @@
 /**
- * The public API by name. Subpaths hold the rest: `zodb/btrees`, `zodb/pickle`, `zodb/zeo`, `zodb/testing`.
+ * The public API by name. Subpaths hold the rest: `zodb/btrees`, `zodb/pickle`, `zodb/storage`, `zodb/zeo`, `zodb/testing`.
  */
 // Makes `zeo:` URIs work.
 import './zeo/index';
@@ -122,7 +122,9 @@ export {
   oidOf,
   persistent,
   Persistent,
+  PersistentList,
   PersistentMapping,
+  PersistentWeakKeyDictionary,
   Registry,
   registry,
   removeField,
@@ -136,4 +138,29 @@ export {
 } from './persistence/index';
 export type { CacheStatistics, ClassOptions, PersistentStatus, ValueOptions } from './persistence/index';
 export { Blob, BlobError, type BlobFile, type BlobMode } from './database/index';
-export { TransactionMetaData, type Storage } from './storage/index';
+export {
+  copyTransactions,
+  DemoStorage,
+  EncryptedStorage,
+  FileStorage,
+  MemoryStorage,
+  openStorage,
+  runSteps,
+  runStepsAsync,
+  SqliteStorage,
+  TransactionMetaData,
+  ZlibStorage,
+  ZstdStorage,
+} from './storage/index';
+export type {
+  DemoStorageOptions,
+  EncryptedStorageOptions,
+  FileStorageOptions,
+  MemoryStorageOptions,
+  Progress,
+  SqliteStorageOptions,
+  Steps,
+  Storage,
+  StorageOptions,
+  ZlibStorageOptions,
+} from './storage/index';

@@ -93,7 +93,7 @@ export abstract class Collection<K> extends TreeNode {
 
   /** Puts an inner key in, with an inner value; true when it was not there before. */
   protected put(inner: unknown, value: unknown, replace: boolean): boolean {
-    return insert(this, inner, value, replace) === Inserted.added;
+    return insert(this, inner, value, replace) >= Inserted.added;
   }
 }
 

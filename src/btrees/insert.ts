@@ -8,8 +8,8 @@ import type { Content } from './content';
 import { insertPlain } from './key-arrays';
 import { contentOf, emptyNode, type NodeClass, type TreeNode } from './node';
 
-/** What {@link insert} did; `again` is for within only. */
-export const Inserted = { nothing: 0, replaced: 1, added: 2, again: 3 } as const;
+/** What {@link insert} did. Within: `split` is `added` by which a node got one more child, `again` that nothing was done yet. */
+export const Inserted = { nothing: 0, replaced: 1, added: 2, split: 3, again: 4 } as const;
 export type Inserted = (typeof Inserted)[keyof typeof Inserted];
 
 /**
@@ -86,13 +86,22 @@ function insertIntoTree(
   tree.mustStay();
   const child = tree.child(content, index);
   const childContent = contentOf(child);
-  const outcome = childContent.leaf
-    ? insertIntoLeaf(child, childContent, recordOfLeaf(tree, content, child), key, value, replace)
-    : insertIntoTree(child, childContent, key, value, replace);
-  if (outcome !== Inserted.added) return outcome;
-  const { maxLeafSize, maxInternalSize } = tree.constructor as unknown as NodeClass;
-  if (contentOf(child).length > (childContent.leaf ? maxLeafSize : maxInternalSize)) splitChild(tree, index);
-  return outcome;
+  if (childContent.leaf) {
+    const recorded = recordOfLeaf(tree, content, child);
+    const outcome = insertIntoLeaf(child, childContent, recorded, key, value, replace);
+    if (outcome !== Inserted.added) return outcome;
+    if (childContent.length <= (tree.constructor as unknown as NodeClass).maxLeafSize) return outcome;
+  } else {
+    const outcome = insertIntoTree(child, childContent, key, value, replace);
+    if (outcome === Inserted.split) {
+      const { maxInternalSize } = tree.constructor as unknown as NodeClass;
+      if (contentOf(child).length <= maxInternalSize) return Inserted.added;
+    } else {
+      return outcome;
+    }
+  }
+  splitChild(tree, index);
+  return Inserted.split;
 }
 
 function insertFirst(tree: TreeNode, key: unknown, value: unknown): Inserted {

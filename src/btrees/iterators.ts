@@ -4,6 +4,7 @@
  */
 import type { Content } from './content';
 import { ChangedDuringIterationError } from './errors';
+import type { KeyKind } from './key-kinds';
 import { contentOf, type TreeNode } from './node';
 import { atOrBefore, keyAt, type Span } from './positions';
 import { ReadAhead } from './read-ahead';
@@ -18,17 +19,24 @@ interface Held {
   readonly objects: unknown;
 }
 
-/** The item at a place, in its outer form. */
-export function itemAt(leaf: TreeNode, content: Content, index: number, mode: Mode): unknown {
-  if (mode === Mode.keys) return leaf.keyKind.give(content.keys[index]);
+/** The item at a place, in its outer form. The kind of keys is the leaf's, looked up once for many items. */
+export function itemAt(
+  leaf: TreeNode,
+  content: Content,
+  index: number,
+  mode: Mode,
+  { give }: KeyKind = leaf.keyKind,
+): unknown {
+  if (mode === Mode.keys) return give(content.keys[index]);
   if (mode === Mode.values) return leaf.value(content, index);
-  return [leaf.keyKind.give(content.keys[index]), leaf.value(content, index)];
+  return [give(content.keys[index]), leaf.value(content, index)];
 }
 
 /** From small to large keys. */
 export class ForwardIterator<T> implements IterableIterator<T> {
   readonly #root: TreeNode;
   readonly #mode: Mode;
+  readonly #keyKind: KeyKind;
   readonly #last: TreeNode | undefined;
   readonly #lastIndex: number;
   #leaf: TreeNode | undefined;
@@ -41,6 +49,7 @@ export class ForwardIterator<T> implements IterableIterator<T> {
   constructor(root: TreeNode, mode: Mode, span: Span | undefined) {
     this.#root = root;
     this.#mode = mode;
+    this.#keyKind = root.keyKind;
     this.#leaf = span?.low.leaf;
     this.#index = span?.low.index ?? 0;
     this.#last = span?.high.leaf;
@@ -56,7 +65,7 @@ export class ForwardIterator<T> implements IterableIterator<T> {
       this.#index = Infinity;
       throw new ChangedDuringIterationError();
     }
-    const value = itemAt(leaf, content, index, this.#mode) as T;
+    const value = itemAt(leaf, content, index, this.#mode, this.#keyKind) as T;
     if (leaf === this.#last && index >= this.#lastIndex) {
       this.#leaf = undefined;
     } else if (index + 1 < content.length) {
@@ -90,6 +99,7 @@ export class ForwardIterator<T> implements IterableIterator<T> {
 export class BackwardIterator<T> implements IterableIterator<T> {
   readonly #root: TreeNode;
   readonly #mode: Mode;
+  readonly #keyKind: KeyKind;
   readonly #first: TreeNode | undefined;
   readonly #firstIndex: number;
   readonly #firstKey: unknown;
@@ -104,6 +114,7 @@ export class BackwardIterator<T> implements IterableIterator<T> {
   constructor(root: TreeNode, mode: Mode, span: Span | undefined) {
     this.#root = root;
     this.#mode = mode;
+    this.#keyKind = root.keyKind;
     this.#ahead = new ReadAhead(root, -1);
     this.#leaf = span?.high.leaf;
     this.#index = span?.high.index ?? 0;
@@ -123,7 +134,7 @@ export class BackwardIterator<T> implements IterableIterator<T> {
       this.#length = -1;
       throw new ChangedDuringIterationError();
     }
-    const value = itemAt(leaf, content, index, this.#mode) as T;
+    const value = itemAt(leaf, content, index, this.#mode, this.#keyKind) as T;
     if (leaf === this.#first && index <= this.#firstIndex) this.#leaf = undefined;
     if (index === 0) this.#reached = content.keys[0];
     else if (this.#mode !== Mode.keys && this.#held?.leaf !== leaf) this.#hold(leaf, content, index);

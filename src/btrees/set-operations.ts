@@ -136,9 +136,14 @@ class Source {
   }
 
   advance(): void {
-    this.at += 1;
+    this.moveTo(this.at + 1);
+  }
+
+  /** On to an item of this leaf, or to the next leaf. */
+  moveTo(at: number): void {
+    this.at = at;
     const walk = this.#walk;
-    if (this.at < this.end || walk === undefined) return;
+    if (at < this.end || walk === undefined) return;
     walk.advance();
     this.#read(walk);
   }
@@ -155,8 +160,8 @@ class Source {
 
 /** Collects the result. */
 class Result {
+  readonly keys: unknown[] = [];
   readonly #family: Family;
-  readonly #keys: unknown[] = [];
   readonly #values: unknown[] | undefined;
 
   constructor(family: Family, valued: boolean) {
@@ -164,16 +169,20 @@ class Result {
     this.#values = valued ? [] : undefined;
   }
 
+  get valued(): boolean {
+    return this.#values !== undefined;
+  }
+
   /** Adds the item where `source` stands. */
   take(source: Source, arithmetic: Arithmetic | undefined, weight: unknown): void {
-    this.#keys.push(source.key);
+    this.keys.push(source.key);
     if (this.#values === undefined) return;
     const { value } = source;
     this.#values.push(arithmetic === undefined ? value : arithmetic.times(value, weight));
   }
 
   takeBoth(a: Source, b: Source, arithmetic: Arithmetic | undefined, weights: Weights): void {
-    this.#keys.push(a.key);
+    this.keys.push(a.key);
     if (this.#values === undefined) return;
     this.#values.push(
       arithmetic === undefined
@@ -184,8 +193,8 @@ class Result {
 
   finish(): TreeNode {
     return this.#values === undefined
-      ? setOf(this.#family, this.#keys)
-      : leafOf(this.#family.Bucket as unknown as NodeClass, this.#family, this.#keys, this.#values);
+      ? setOf(this.#family, this.keys)
+      : leafOf(this.#family.Bucket as unknown as NodeClass, this.#family, this.keys, this.#values);
   }
 }
 
@@ -200,6 +209,10 @@ function merge(family: Family, a: Source, b: Source, rule: Rule): TreeNode {
     family,
     a.values !== undefined || (weights !== undefined && b.values !== undefined),
   );
+  if (!result.valued) {
+    mergeKeys(a, b, rule, family.keyKind.letter === 'O' ? compare : undefined, result.keys);
+    return result.finish();
+  }
   while (a.at < a.end && b.at < b.end) {
     const order = compare(a.keys[a.at], b.keys[b.at]);
     if (order < 0) {
@@ -219,6 +232,45 @@ function merge(family: Family, a: Source, b: Source, rule: Rule): TreeNode {
   return result.finish();
 }
 
+/**
+ * {@link merge} of keys alone, over runs within one leaf of each side.
+ * @param compare `undefined` for keys that compare by themselves
+ */
+function mergeKeys(
+  a: Source,
+  b: Source,
+  { onlyA, both, onlyB }: Rule,
+  compare: ((x: unknown, y: unknown) => number) | undefined,
+  keys: unknown[],
+): void {
+  while (a.at < a.end && b.at < b.end) {
+    const { keys: from, end } = a;
+    const { keys: other, end: otherEnd } = b;
+    let i = a.at;
+    let j = b.at;
+    while (i < end && j < otherEnd) {
+      const x = from[i] as number;
+      const y = other[j] as number;
+      const order = compare === undefined ? (x < y ? -1 : x > y ? 1 : 0) : compare(x, y);
+      if (order <= 0) i += 1;
+      if (order >= 0) j += 1;
+      if (order < 0 ? onlyA : order > 0 ? onlyB : both) keys.push(order > 0 ? y : x);
+    }
+    a.moveTo(i);
+    b.moveTo(j);
+  }
+  if (onlyA) takeRest(a, keys);
+  if (onlyB) takeRest(b, keys);
+}
+
+function takeRest(source: Source, keys: unknown[]): void {
+  while (source.at < source.end) {
+    const { keys: from, at, end } = source;
+    for (let i = at; i < end; i++) keys.push(from[i]);
+    source.moveTo(end);
+  }
+}
+
 function setOf(family: Family, keys: unknown[]): TreeNode {
   return leafOf(family.Set as unknown as NodeClass, family, keys, []);
 }
@@ -227,6 +279,7 @@ function leafOf(nodeClass: NodeClass, { keyKind }: Family, keys: unknown[], valu
   const leaf = emptyNode(nodeClass);
   let packed = keyKind.arrays.create(keys.length);
   if (Array.isArray(packed)) packed = keys;
+  else if (packed instanceof Int32Array) packed.set(keys as number[]);
   else keys.forEach((key, i) => (packed = keyKind.arrays.put(packed, i, i, key)));
   leaf.content = new Content(true, packed, values, keys.length, undefined);
   return leaf;

@@ -19,5 +19,6 @@ export { Complex, Decimal, Fraction, PyFloat } from './numbers';
 export { PickleReader, type InternalReaderOptions } from './reader';
 export { define } from './shapes';
 export { UUID } from './uuid';
+export { valueClass, valueClasses, type PickledClass } from './value-class';
 export { WriteAs } from './write-as';
 export { PickleWriter, type InternalWriterOptions } from './writer';

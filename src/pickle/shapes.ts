@@ -3,7 +3,7 @@
  * by key they cost ten times as much and, with many keys, end in dictionary mode.
  *
  * Keys come from data: they enter generated code as JSON strings only, and `__proto__` never (a literal would set the
- * prototype). Numbers of shapes and of generated functions are bounded; beyond the bounds objects are filled by key.
+ * prototype). Numbers of shapes and of generated functions are bounded; without one an object is filled key by key.
  */
 
 type Maker = (stack: readonly unknown[], first: number) => Record<string, unknown>;
@@ -32,12 +32,17 @@ class Shape {
     this.safe = safe;
   }
 
-  next(key: string): Shape | undefined {
+  next(key: string): Shape {
     const last = this.lastNext;
     if (last !== undefined && last.lastKey === key) return last;
     let next = this.nexts?.get(key);
     if (next === undefined) {
-      if (shapes >= MAX_SHAPES) return undefined;
+      if (shapes >= MAX_SHAPES) {
+        // Start anew: endless different keys must neither fill the memory nor shut others out.
+        shapes = makers = 0;
+        root.nexts = undefined;
+        root.lastNext = undefined;
+      }
       shapes++;
       next = new Shape([...this.keys, key], this.safe && key !== '__proto__' && !this.keys.includes(key));
       (this.nexts ??= new Map()).set(key, next);
@@ -59,12 +64,11 @@ export function objectFromPairs(
   end: number,
 ): Record<string, unknown> | undefined {
   if (end - first > 2 * MAX_KEYS) return fillNew(stack, first, end);
-  let shape: Shape | undefined = root;
+  let shape = root;
   for (let i = first; i < end; i += 2) {
     const key = stack[i];
     if (typeof key !== 'string') return undefined;
     shape = shape.next(key);
-    if (shape === undefined) return fillNew(stack, first, end);
   }
   if (shape.make !== undefined) return shape.make(stack, first);
   if (shape.safe && ++shape.uses >= WORTH_GENERATING && makers < MAX_MAKERS) {

@@ -2,7 +2,7 @@
  * The names of a state's fields, and how each is written. States with the same list share one {@link FieldList}
  * object, so that whoever builds objects from states can keep one generated constructor per list.
  *
- * Lists live in a trie of bounded size; a database of endless different names gets fresh lists beyond the bound.
+ * Lists live in a trie of bounded size. When it is full it starts anew: then a list met again is another object, once.
  */
 import { WriteAs } from '../pickle/index';
 
@@ -13,7 +13,7 @@ export type FieldKind = WriteAs;
 /** How many lists are kept canonical in a process. */
 const CANONICAL_LIMIT = 20_000;
 /** Longer lists are not kept: they are collections in disguise. */
-const LENGTH_LIMIT = 500;
+const LENGTH_LIMIT = 128;
 let canonicalCount = 0;
 
 /** Names and kinds of the fields of a state, in the order of the record. Immutable. */
@@ -23,7 +23,7 @@ export class FieldList {
   readonly kinds: readonly FieldKind[];
   /** How many fields there are. */
   readonly length: number;
-  /** False beyond the bound of the trie: then the same names may come in another object. */
+  /** False for lists too long to be kept: then the same names come in another object each time. */
   readonly canonical: boolean;
   /** The list with one more field that was met last after this one, and all of them. */
   #lastNext: FieldList | undefined = undefined;
@@ -84,14 +84,21 @@ export class FieldList {
     const key = `${kind}${name}`;
     let next = this.#nexts?.get(key);
     if (next === undefined) {
-      if (!this.canonical || canonicalCount >= CANONICAL_LIMIT || this.length >= LENGTH_LIMIT)
-        return undefined;
+      if (!this.canonical || this.length >= LENGTH_LIMIT) return undefined;
+      if (canonicalCount >= CANONICAL_LIMIT) FieldList.#forgetAll();
       next = new FieldList([...this.names, name], [...this.kinds, kind], true);
       canonicalCount++;
       (this.#nexts ??= new Map()).set(key, next);
     }
     this.#lastNext = next;
     return next;
+  }
+
+  /** Starts anew: a database of endless different names must neither fill the memory nor shut others out of the trie. */
+  static #forgetAll(): void {
+    canonicalCount = 0;
+    FieldList.empty.#nexts = undefined;
+    FieldList.empty.#lastNext = undefined;
   }
 
   /**

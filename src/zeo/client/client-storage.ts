@@ -40,7 +40,7 @@ import { ClientBlobs } from './client-blobs';
 import { ClientTransaction, type TransactionContext } from './client-transaction';
 import type { ServerConnection } from './connection';
 import { Connector } from './connector';
-import { askToPack } from './pack-call';
+import { askToPack, packResult } from './pack-call';
 import { ServerLink } from './link';
 import * as logs from './logs';
 import {
@@ -353,13 +353,13 @@ export class ClientStorage implements Storage {
   restore(oid: Oid, data: Uint8Array | null, txn: TransactionMetaData, dataTid?: Tid): void {
     const transaction = this.#changing(txn);
     if (data !== null) checkRecord(oid, data);
-    transaction.restore(oid, data, ZERO_TID, dataTid);
+    transaction.restore(oid, data, dataTid);
   }
 
   restoreBlob(oid: Oid, data: Uint8Array, source: BlobSource, txn: TransactionMetaData): void {
     const transaction = this.#changing(txn);
     checkRecord(oid, data);
-    transaction.restore(oid, data, ZERO_TID, undefined);
+    transaction.restore(oid, data, undefined);
     this.#blobs.upload(transaction, oid, ZERO_TID, data, source);
   }
 
@@ -452,14 +452,14 @@ export class ClientStorage implements Storage {
     if (this.#packing) throw new StorageError('A pack of this storage is under way.', { code: 'PACKING' });
     this.#packing = true;
     const connection = this.#link.require();
-    const call = askToPack(connection, options);
+    const call = askToPack(connection, options, this.#view.lastTid);
     connection.flush();
     try {
       for (;;) {
         yield { phase: 'pack at the server', done: 0, total: undefined };
         if (this.#connector.waitUntil(() => call.done, performance.now() + PACK_SLICE)) break;
       }
-      return call.result();
+      return packResult(call);
     } finally {
       if (!call.done) this.#stopPack(connection, call);
       // What was removed there must not be found here.

@@ -45,6 +45,8 @@ export class ClientTransaction {
   readonly id: number | string;
   voted = false;
   readonly #merged = new Set<Oid>();
+  /** Given for a transaction that is copied. */
+  readonly #tid: Tid;
   readonly #connection: ServerConnection;
   readonly #context: TransactionContext;
 
@@ -57,6 +59,7 @@ export class ClientTransaction {
     status: TransactionStatus,
   ) {
     this.id = id;
+    this.#tid = tid ?? ZERO_TID;
     this.#connection = connection;
     this.#context = context;
     connection.oneWay(
@@ -87,12 +90,12 @@ export class ClientTransaction {
     this.stored.set(oid, { data, serial });
   }
 
-  restore(oid: Oid, data: Uint8Array | null, tid: Tid, dataTid: Tid | undefined): void {
+  restore(oid: Oid, data: Uint8Array | null, dataTid: Tid | undefined): void {
     this.connection.oneWay(
       'restorea',
       tuple(
         oidToBytes(oid),
-        tidToBytes(tid),
+        tidToBytes(this.#tid),
         data,
         dataTid === undefined ? null : tidToBytes(dataTid),
         this.id,
@@ -145,20 +148,26 @@ export class ClientTransaction {
     const oldSerial = tidFromBytes(oldBytes!);
     const failed = new ConflictError(undefined, { oid, serials: [committedSerial, oldSerial] });
     const { host } = this.#context;
-    if (!host || round >= ROUNDS) throw failed;
+    if (!host || round >= ROUNDS || oldSerial === ZERO_TID) throw failed;
     const newData = Buffer.from(conflict.get('data') as Uint8Array);
     const old = this.connection.call('loadSerial', revisionArguments(oid, oldSerial), bytesOf);
     const committed = this.connection.call('loadSerial', revisionArguments(oid, committedSerial), bytesOf);
     yield old;
     yield committed;
-    const merged = host.resolveConflict({
-      oid,
-      committedSerial,
-      oldSerial,
-      old: old.result(),
-      committed: committed.result(),
-      newData,
-    });
+    if (old.error instanceof POSKeyError || committed.error instanceof POSKeyError) throw failed;
+    let merged: Uint8Array | undefined;
+    try {
+      merged = host.resolveConflict({
+        oid,
+        committedSerial,
+        oldSerial,
+        old: old.result(),
+        committed: committed.result(),
+        newData,
+      });
+    } catch (cause) {
+      throw new ConflictError(failed.message, { oid, serials: [committedSerial, oldSerial], cause });
+    }
     if (merged === undefined) throw failed;
     this.store(oid, committedSerial, merged);
     this.#merged.add(oid);

@@ -1,6 +1,7 @@
 import { UnsupportedError } from '../../errors';
-import { oidToBytes } from '../../ids';
+import { oidToBytes, timeOfTid, type Tid } from '../../ids';
 import type { PackOptions, PackReport } from '../../storage/index';
+import { WireKeyError } from '../wire/errors-on-wire';
 import { numberOf, tuple, WireFloat, type WireValue } from '../wire/values';
 import type { Call } from './call';
 import type { ServerConnection } from './connection';
@@ -8,19 +9,21 @@ import type { ServerConnection } from './connection';
 const NOTHING: PackReport = { revisions: 0, objects: 0, blobs: 0, bytes: 0 };
 
 /** Asks a server to pack. Python's packs up to a time, with what garbage collection it is set up for, and reports nothing. */
-export function askToPack(connection: ServerConnection, options: PackOptions): Call<PackReport> {
-  const time = options.time ?? Date.now();
+export function askToPack(
+  connection: ServerConnection,
+  options: PackOptions,
+  lastTid: Tid,
+): Call<PackReport> {
   if (connection.epoch === undefined) {
     if (options.dryRun || options.gc === false || options.roots?.length) {
       throw new UnsupportedError(
         "Python's ZEO server packs with its own settings: the options gc, roots and dryRun can't be given to it.",
       );
     }
-    return connection.call(
-      'pack',
-      tuple(new WireFloat(Math.min(time, Date.now()) / 1000), true),
-      () => NOTHING,
-    );
+    // Everything that is committed now, also when it was committed in this millisecond.
+    const now = Math.max(Date.now(), timeOfTid(lastTid)) + 1;
+    const time = Math.min(options.time ?? now, now) / 1000;
+    return connection.call('pack', tuple(new WireFloat(time), true), () => NOTHING);
   }
   const wanted = {
     time: options.time === undefined ? null : new WireFloat(options.time),
@@ -29,6 +32,11 @@ export function askToPack(connection: ServerConnection, options: PackOptions): C
     roots: (options.roots ?? []).map((oid) => oidToBytes(oid)),
   };
   return connection.call('zodb_pack', tuple(wanted), readReport);
+}
+
+/** The result of a pack. Python's server can't pack a database without a root: there is nothing to pack. */
+export function packResult(call: Call<PackReport>): PackReport {
+  return call.error instanceof WireKeyError ? NOTHING : call.result();
 }
 
 function readReport(reply: WireValue): PackReport {

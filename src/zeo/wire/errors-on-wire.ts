@@ -77,7 +77,9 @@ export function errorFromWire(reply: WireValue): Error {
   const state = items[1] ?? null;
   switch (name) {
     case `${POS}POSKeyError`: {
-      const oid = oidOf(itemsOf(state)?.[0]);
+      const oid = itemsOf(state)
+        ?.map(oidOf)
+        .find((found) => found !== undefined);
       return oid === undefined ? new ServerException(name, describe(state)) : new POSKeyError(oid);
     }
     case `${POS}ConflictError`:

@@ -29,7 +29,10 @@ export function makeRoot<R extends object>(mapping: () => PersistentMapping<stri
       return true;
     },
     has: (_target, key) => typeof key === 'string' && mapping().has(key),
-    deleteProperty: (_target, key) => typeof key === 'string' && mapping().delete(key),
+    deleteProperty(_target, key) {
+      if (typeof key === 'string') mapping().delete(key);
+      return true;
+    },
     ownKeys: () => [...mapping().keys()].map(String),
     getOwnPropertyDescriptor(_target, key) {
       if (typeof key === 'symbol' || !mapping().has(key)) return undefined;

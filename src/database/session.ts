@@ -65,6 +65,8 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
   readonly #singleLoads: SingleLoads;
   #manager: TransactionManager | undefined;
   #joined = false;
+  /** Changes that are found now belong to no transaction. */
+  #dropping = false;
   #lent = false;
   #cacheGeneration = 0;
   #changedElsewhere: readonly Oid[] = [];
@@ -123,6 +125,7 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
     this.opening.secondary = primary !== undefined;
     this.jar.open = true;
     try {
+      this.#dropStrayChanges('after its connection had been closed');
       // During a transaction this calls newTransaction(), which takes the snapshot.
       manager.registerSynch(this);
       if (manager.current === null && !manager.explicit) this.#newSnapshot();
@@ -233,7 +236,10 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
   // --- the transaction manager's view
 
   newTransaction(): void {
-    if (this.isOpen) this.#newSnapshot();
+    if (!this.isOpen) return;
+    // What was changed inside plain values before an explicit begin() is aborted by it, as other changes are.
+    if (!this.#joined) this.#dropStrayChanges(this.#manager!.explicit ? 'outside of any transaction' : undefined);
+    this.#newSnapshot();
   }
 
   beforeSavepoint(): void {
@@ -272,7 +278,7 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
   }
 
   join(): void {
-    if (this.#joined) return;
+    if (this.#joined || this.#dropping) return;
     this.checkWritable();
     refuseForeignRun(this.manager);
     this.manager.get().join(this.participant);
@@ -323,6 +329,27 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
   }
 
   // ---
+
+  /** Takes back changes inside plain values that no transaction knows of. */
+  #dropStrayChanges(when: string | undefined): void {
+    const { cache } = this.jar;
+    this.#dropping = true;
+    try {
+      cache.flushExposed();
+      if (!cache.hasChanges) return;
+      const [first] = cache.changedObjects();
+      this.participant.abort();
+      if (when === undefined) return;
+      const name = first?.constructor.name ?? 'object';
+      this.warn(
+        `stray-change:${name}`,
+        `A value inside of a ${name} was changed ${when}. The change is lost. ` +
+          'Keep what leaves a transaction as a copy.',
+      );
+    } finally {
+      this.#dropping = false;
+    }
+  }
 
   #newSnapshot(): void {
     const { cache, storage, current } = this.jar;

@@ -252,4 +252,36 @@ onEveryDatabase('a connection', (open) => {
       new RegExp(`open since ${holder.opened!.toISOString()}, at .*databases\\.ts`),
     );
   });
+
+  test('is not charged with what was changed inside plain values after it had been closed: a warning says so', async () => {
+    const db = open();
+    db.transaction((root) => {
+      root.counter = Object.assign(new Counter(), { tags: [] as string[] });
+    });
+    const tags = db.transaction((root) => (root.counter as { tags: string[] }).tags as unknown);
+    const before = db.lastTransaction();
+    const warnings = await warningsDuring(() => {
+      (tags as string[]).push('escaped');
+      expect(db.transaction((root) => [...(root.counter as unknown as { tags: string[] }).tags])).toEqual([]);
+    });
+    expect(warnings).toEqual([
+      'A value inside of a Counter was changed after its connection had been closed. The change is lost. ' +
+        'Keep what leaves a transaction as a copy.',
+    ]);
+    expect(db.lastTransaction()).toBe(before);
+  });
+
+  test('drops what was changed inside plain values before an explicit begin(), as other changes', () => {
+    const db = open();
+    const ann = user(db);
+    ann.root.counter = Object.assign(new Counter(), { tags: [] as string[] });
+    ann.commit();
+    const counter = ann.root.counter as Counter & { tags: string[] };
+    counter.tags.push('lost');
+    ann.sync();
+    expect(counter.tags).toEqual([]);
+    counter.tags.push('kept');
+    ann.commit();
+    expect((user(db).root.counter as { tags: string[] }).tags).toEqual(['kept']);
+  });
 });

@@ -13,11 +13,12 @@ import { ReadAhead } from './read-ahead';
 export const Mode = { keys: 0, values: 1, entries: 2 } as const;
 export type Mode = (typeof Mode)[keyof typeof Mode];
 
-/** A leaf whose objects were loaded in one batch, and those objects: held so that they stay. */
+/** The objects of a leaf that were loaded in one batch: held so that they stay. */
 interface Held {
-  readonly leaf: TreeNode;
   readonly objects: unknown;
 }
+
+const NOTHING_HELD: Held = { objects: undefined };
 
 /** The item at a place, in its outer form. The kind of keys is the leaf's, looked up once for many items. */
 export function itemAt(
@@ -44,7 +45,8 @@ export class ForwardIterator<T> implements IterableIterator<T> {
   #ahead: ReadAhead | undefined = undefined;
   /** A key of the leaf before this one. */
   #before: unknown = undefined;
-  #held: Held | undefined = undefined;
+  #aheadOf: TreeNode | undefined = undefined;
+  #held: Held = NOTHING_HELD;
 
   constructor(root: TreeNode, mode: Mode, span: Span | undefined) {
     this.#root = root;
@@ -70,7 +72,7 @@ export class ForwardIterator<T> implements IterableIterator<T> {
       this.#leaf = undefined;
     } else if (index + 1 < content.length) {
       this.#index = index + 1;
-      if (this.#mode !== Mode.keys && this.#held?.leaf !== leaf) this.#hold(leaf, content, index + 1);
+      if (this.#mode !== Mode.keys && this.#aheadOf !== leaf) this.#hold(leaf, content, index + 1);
     } else {
       this.#before = content.keys[index];
       this.#leaf = leaf === this.#root ? undefined : leaf.linked(content);
@@ -85,7 +87,9 @@ export class ForwardIterator<T> implements IterableIterator<T> {
 
   /** Someone who goes on beyond the first item of a leaf will want the others. */
   #hold(leaf: TreeNode, content: Content, from: number): void {
-    this.#held = { leaf, objects: leaf.valuesAhead(content, from, content.length) };
+    this.#aheadOf = leaf;
+    const objects = leaf.valuesAhead(content, from, content.length);
+    if (objects !== this.#held.objects) this.#held = { objects };
   }
 
   #load(leaf: TreeNode): Content {
@@ -109,7 +113,8 @@ export class BackwardIterator<T> implements IterableIterator<T> {
   #length: number;
   /** The smallest key given so far. */
   #reached: unknown = undefined;
-  #held: Held | undefined = undefined;
+  #aheadOf: TreeNode | undefined = undefined;
+  #held: Held = NOTHING_HELD;
 
   constructor(root: TreeNode, mode: Mode, span: Span | undefined) {
     this.#root = root;
@@ -137,7 +142,7 @@ export class BackwardIterator<T> implements IterableIterator<T> {
     const value = itemAt(leaf, content, index, this.#mode, this.#keyKind) as T;
     if (leaf === this.#first && index <= this.#firstIndex) this.#leaf = undefined;
     if (index === 0) this.#reached = content.keys[0];
-    else if (this.#mode !== Mode.keys && this.#held?.leaf !== leaf) this.#hold(leaf, content, index);
+    else if (this.#mode !== Mode.keys && this.#aheadOf !== leaf) this.#hold(leaf, content, index);
     this.#index = index - 1;
     return { value, done: false };
   }
@@ -147,7 +152,9 @@ export class BackwardIterator<T> implements IterableIterator<T> {
   }
 
   #hold(leaf: TreeNode, content: Content, to: number): void {
-    this.#held = { leaf, objects: leaf.valuesAhead(content, 0, to) };
+    this.#aheadOf = leaf;
+    const objects = leaf.valuesAhead(content, 0, to);
+    if (objects !== this.#held.objects) this.#held = { objects };
   }
 
   #stepBack(left: TreeNode): void {

@@ -141,7 +141,7 @@ export abstract class TreeNode extends Managed {
    * @internal
    */
   valuesAhead(content: Content, from: number, to: number): unknown {
-    if (!isReference(content.slots[from])) return undefined;
+    if (typeof content.slots[from] !== 'object' || !isReference(content.slots[from])) return undefined;
     const objects: unknown[] = content.slots.slice(from, to).filter(isReference);
     this.anchor.followMany(objects);
     return objects;
@@ -162,7 +162,9 @@ export abstract class TreeNode extends Managed {
    */
   linked(content: Content): TreeNode | undefined {
     const { link } = content;
-    if (link === undefined || link instanceof TreeNode) return link;
+    // What has content is a loaded node: no need to ask for its class.
+    if (link === undefined || (link as TreeNode).content !== undefined) return link as TreeNode | undefined;
+    if (link instanceof TreeNode) return link;
     const leaf = followNode(this, link, this.isLeaf ? 'next leaf' : 'first leaf');
     if (!(leaf instanceof TreeNode) || !leaf.isLeaf) {
       throw new DamagedTreeError(

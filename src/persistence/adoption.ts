@@ -6,8 +6,13 @@ import { isFieldGetter } from './accessors';
 import type { ClassModel, Layout } from './class-model';
 import { isReserved } from './class-model';
 import { NotPersistableError } from './errors';
+import { IS_ELEMENT } from './guard';
 import { makeState } from './makers';
 import { stamp, stampOf, type ObjectRecord, type State } from './stamp';
+
+interface WithElements {
+  [IS_ELEMENT]?: (name: string) => boolean;
+}
 
 /** Fields found on an object, before anything is done to it. */
 interface Plan {
@@ -38,7 +43,9 @@ function survey(object: object, model: ClassModel): Plan {
   const kept = new Map<string, PropertyDescriptor>();
   const keys: string[] = [];
   const tracked = stampOf(object) !== undefined;
+  const isElement = (object as WithElements)[IS_ELEMENT];
   for (const name of Object.getOwnPropertyNames(object)) {
+    if (isElement?.(name) === true) continue;
     const descriptor = Object.getOwnPropertyDescriptor(object, name)!;
     if (tracked && descriptor.get !== undefined && isFieldGetter(descriptor.get as () => unknown)) continue;
     keys.push(name);

@@ -37,6 +37,9 @@ export function connectGuard(parts: GuardHooks): void {
 /** On prototypes of classes whose objects keep their own house: nothing is put above them, their properties are their own. */
 export const UNTRACKED = Symbol('zodb.untracked');
 
+/** A method of containers whose elements look like properties: tells whether a name is one. */
+export const IS_ELEMENT = Symbol('zodb.isElement');
+
 /** Relays in place: a prototype chain needs one only. */
 const relays = anchored('relays', () => new WeakSet<object>());
 

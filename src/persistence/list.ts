@@ -3,6 +3,7 @@ import { inspect, type InspectOptions } from 'node:util';
 import './protocol';
 import { FieldKind } from '../record/index';
 import { registry } from './default-registry';
+import { IS_ELEMENT } from './guard';
 import { ManagedContainer, WRAP } from './managed';
 import { privateSlot } from './private-slot';
 import { Ref } from './ref';
@@ -175,6 +176,10 @@ class ListImplementation extends ManagedContainer {
 
   get [Symbol.isConcatSpreadable](): boolean {
     return true;
+  }
+
+  [IS_ELEMENT](name: string): boolean {
+    return indexOfKey(name) >= 0;
   }
 
   /** Loads what a method will look at, in batches. */

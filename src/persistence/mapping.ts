@@ -117,7 +117,7 @@ export class PersistentMapping<K = string, V = unknown> extends ManagedContainer
 
   /** @internal */
   override setData(value: unknown): void {
-    data.put(this, value instanceof Map ? value : new Map(Object.entries(value ?? {})));
+    data.put(this, new Map(value instanceof Map ? value : Object.entries(value ?? {})));
   }
 
   /** @internal */

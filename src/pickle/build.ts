@@ -39,6 +39,7 @@ export class Builder {
   /** Position of the opcode at work, for messages. */
   at = 0;
   #buf: Uint8Array | undefined = undefined;
+  #length = 0;
 
   constructor(hooks: ReaderHooks, keepUnknown: boolean) {
     this.#resolve = hooks.resolve?.bind(hooks);
@@ -47,6 +48,7 @@ export class Builder {
 
   open(buf: Uint8Array, length: number): void {
     this.#buf = buf;
+    this.#length = length;
     this.#budget = FREE_BYTES + BYTES_PER_BYTE * length;
     this.#pass = 1;
   }
@@ -83,7 +85,7 @@ export class Builder {
   };
 
   error(message: string): PickleError {
-    const code = this.#buf?.[this.at];
+    const code = this.at < this.#length ? this.#buf?.[this.at] : undefined;
     return new PickleError(message, this.at, code === undefined ? undefined : opcodeName(code));
   }
 

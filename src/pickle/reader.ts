@@ -21,9 +21,13 @@ import { FLOAT_NOTE, Notes } from './notes';
 import { decodeLong } from './numbers';
 import { define } from './shapes';
 import { StringReader } from './strings';
+import { WriteAs } from './write-as';
 import { decode8Bit, isTextOpcode, parseQuoted, readTextOpcode } from './text-opcodes';
 
 const EMPTY_TUPLE: readonly unknown[] = Object.freeze([]);
+/** In places of the stack that hold nothing. */
+const CLEARED: unique symbol = Symbol('cleared');
+const NO_COLUMNS: unknown[] = [];
 const EMPTY_BYTES = Buffer.alloc(0);
 const COST_BYTES = 100;
 const COST_LIST = 32;
@@ -71,9 +75,10 @@ export class PickleReader {
   /** How many columns the last {@link readColumns} filled; -1 when the value was no such dict. */
   columnCount = 0;
   readonly columnNames: string[] = [];
-  readonly columnValues: unknown[] = [];
+  /** The values; a new array for each dict, which the caller may keep. */
+  columnValues: unknown[] = [];
   /** For each column, whether the pickle had a float. */
-  readonly columnFloats: boolean[] = [];
+  readonly columnKinds: WriteAs[] = [];
 
   constructor(options: InternalReaderOptions = {}) {
     this.#builder = new Builder(options, options.unknown === 'broken');
@@ -107,8 +112,7 @@ export class PickleReader {
     this.#input.close();
     this.#buf = this.#input.buf;
     this.#end = 0;
-    const columns = this.columnValues;
-    for (let i = this.columnCount - 1; i >= 0; i--) columns[i] = undefined;
+    this.columnValues = NO_COLUMNS;
   }
 
   /** Ends the use of this reader, and lets the next one have its place for copies. */
@@ -130,12 +134,13 @@ export class PickleReader {
 
   /**
    * Reads the next pickle. If it is a dict whose keys are strings, puts it into `columnNames`, `columnValues` and
-   * `columnFloats` (which the next call overwrites), and gives `undefined`; else sets `columnCount` to -1 and gives the value
+   * `columnKinds` (of which the next call overwrites all but the values), and gives `undefined`; else sets `columnCount` to -1 and gives the value
    * as {@link read}.
    */
   readColumns(): unknown {
     this.#wantColumns = true;
     this.columnCount = 0;
+    this.columnValues = [];
     return this.#readPasses();
   }
 
@@ -165,6 +170,7 @@ export class PickleReader {
       this.#memo.rewind(size, gaps, farBefore);
       this.#wantColumns = columns;
       this.columnCount = 0;
+      this.columnValues = [];
     }
   }
 
@@ -172,12 +178,12 @@ export class PickleReader {
     this.#notes.clear();
     const stack = this.#stack;
     if (stack.length > 2048) this.#stack = [];
-    else for (let i = stack.length - 1; i >= 0; i--) stack[i] = undefined;
+    // Every place up to the highest one used was written since it was cleared.
+    else for (let i = 0; i < stack.length && stack[i] !== CLEARED; i++) stack[i] = CLEARED;
   }
 
   #checkDepth(value: unknown): void {
-    const roots =
-      this.#wantColumns && value === undefined ? this.columnValues.slice(0, this.columnCount) : value;
+    const roots = this.#wantColumns && value === undefined ? this.columnValues : value;
     if (isDeeperThan(roots, this.#maxDepth)) {
       throw this.#error(`Values are nested more than ${this.#maxDepth} deep`, this.#pos - 1);
     }
@@ -280,6 +286,7 @@ export class PickleReader {
     const stack = this.#stack;
     for (let i = first; i < end; i += 2) if (typeof stack[i] !== 'string') return false;
     const notes = this.#notes;
+    const values = this.columnValues;
     let count = this.columnCount;
     // Notes above the dict's own are about this part: floats, and dicts that stayed empty.
     let n = 1;
@@ -294,8 +301,9 @@ export class PickleReader {
       }
       const value = stack[i + 1];
       this.columnNames[count] = stack[i] as string;
-      this.columnValues[count] = value;
-      this.columnFloats[count] = isFloat || (typeof value === 'number' && !Number.isInteger(value));
+      values.push(value);
+      this.columnKinds[count] =
+        isFloat || (typeof value === 'number' && !Number.isInteger(value)) ? WriteAs.float : WriteAs.auto;
       count++;
     }
     this.columnCount = count;

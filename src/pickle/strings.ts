@@ -18,6 +18,8 @@ const WORDS_LIMIT = 16;
 /** V8 copies substrings below 13 characters; longer ones would keep the whole window alive. */
 const COPIED_SUBSTRING = 12;
 const WINDOW = 4096;
+/** So many short strings are put together from their bytes before a window pays. */
+const FIRST_STRINGS = 3;
 const HIGH_BITS = 0x8080_8080 | 0;
 
 /** Shared by all readers of the process: keys seen by one are likely to be met by the next. */
@@ -31,10 +33,13 @@ export class StringReader {
   #window = '';
   #windowStart = 0;
   #windowEnd = 0;
+  /** How many short strings this input had so far. */
+  #decoded = 0;
 
   /** Starts on another input. */
   open(input: Input): void {
     this.#input = input;
+    this.#decoded = 0;
     this.#windowEnd = 0;
   }
 
@@ -130,13 +135,37 @@ export class StringReader {
   /** Up to 24 bytes that are ASCII. */
   #ascii(start: number, end: number): string {
     const length = end - start;
-    if (length <= COPIED_SUBSTRING) {
+    if (length <= COPIED_SUBSTRING && this.#decoded++ >= FIRST_STRINGS) {
       if (start < this.#windowStart || end > this.#windowEnd) this.#moveWindow(start);
       return this.#window.substring(start - this.#windowStart, end - this.#windowStart);
     }
     const b = this.#input!.buf;
     const s = start;
     switch (length) {
+      case 5:
+        // prettier-ignore
+        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!);
+      case 6:
+        // prettier-ignore
+        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!);
+      case 7:
+        // prettier-ignore
+        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!);
+      case 8:
+        // prettier-ignore
+        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!, b[s + 7]!);
+      case 9:
+        // prettier-ignore
+        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!, b[s + 7]!, b[s + 8]!);
+      case 10:
+        // prettier-ignore
+        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!, b[s + 7]!, b[s + 8]!, b[s + 9]!);
+      case 11:
+        // prettier-ignore
+        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!, b[s + 7]!, b[s + 8]!, b[s + 9]!, b[s + 10]!);
+      case 12:
+        // prettier-ignore
+        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!, b[s + 7]!, b[s + 8]!, b[s + 9]!, b[s + 10]!, b[s + 11]!);
       case 13:
         // prettier-ignore
         return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!, b[s + 7]!, b[s + 8]!, b[s + 9]!, b[s + 10]!, b[s + 11]!, b[s + 12]!);

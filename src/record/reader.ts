@@ -1,6 +1,6 @@
 import { PickleReader } from '../pickle/index';
 import { ClassMeta } from './class-meta';
-import { FieldKind, FieldList } from './field-list';
+import { FieldList } from './field-list';
 import type { RecordContent, RecordReaderHooks } from './interfaces';
 import { persistentIdLoader, shortReferenceLoader } from './persistent-id';
 
@@ -10,7 +10,6 @@ import { persistentIdLoader, shortReferenceLoader } from './persistent-id';
  */
 export class RecordReader {
   readonly #reader: PickleReader;
-  readonly #kinds: FieldKind[] = [];
 
   constructor(hooks: RecordReaderHooks) {
     this.#reader = new PickleReader({
@@ -48,12 +47,8 @@ export class RecordReader {
 
   #fields(cls: ClassMeta): RecordContent {
     const reader = this.#reader;
-    const count = reader.columnCount;
-    const kinds = this.#kinds;
-    const floats = reader.columnFloats;
-    for (let i = 0; i < count; i++) kinds[i] = floats[i] ? FieldKind.float : FieldKind.auto;
-    const fields = FieldList.ofFirst(count, reader.columnNames, kinds);
-    const values = reader.columnValues.slice(0, count);
+    const fields = FieldList.ofFirst(reader.columnCount, reader.columnNames, reader.columnKinds);
+    const values = reader.columnValues;
     return fields.hasDuplicates
       ? withoutDuplicates(cls, fields, values)
       : { cls, fields, values, state: undefined };

@@ -1,11 +1,20 @@
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
-import { POSKeyError } from '../errors';
+import { POSKeyError, UnsupportedError } from '../errors';
+import type { Tid } from '../ids';
 import { newWorkingFile } from './blob-working-files';
 import { requireCapability } from './capabilities';
 import { isBlob } from './file/blob-record';
-import type { BlobReader, DataRecord, Storage } from './interfaces';
+import type { BlobReader, Committer, DataRecord, RestoreCalls, Storage, StorageSupports } from './interfaces';
 import type { Steps } from './steps';
 import type { TransactionMetaData } from './transaction-meta';
+
+/** What takes over transactions: any storage that supports `restore`. */
+export interface CopyTarget
+  extends Pick<Committer, 'tpcBegin' | 'tpcVote' | 'tpcFinish' | 'tpcAbort'>, Partial<RestoreCalls> {
+  readonly name: string;
+  readonly supports: StorageSupports;
+  blobDirectory?(): string;
+}
 
 /** What {@link copyTransactions} did. */
 export interface CopyReport {
@@ -18,12 +27,16 @@ export interface CopyReport {
  * Copies all transactions of one storage into another, with their tids, metadata and blobs
  * (`ZODB/src/ZODB/BaseStorage.py`, `copyTransactionsFrom`). The source must support iteration, the target restoring.
  */
-export function* copyTransactions(source: Storage, target: Storage): Steps<CopyReport> {
+export function* copyTransactions(source: Storage, target: CopyTarget, from?: Tid): Steps<CopyReport> {
   requireCapability(source, 'iterate');
-  requireCapability(target, 'restore');
+  if (!target.supports.restore || target.restore === undefined) {
+    throw new UnsupportedError(
+      `The storage ${target.name} can't take over transactions: it does not support "restore".`,
+    );
+  }
   const withBlobs = source.supports.blobs && target.supports.blobs;
   let [transactions, records, blobs] = [0, 0, 0];
-  for (const transaction of source.iterate()) {
+  for (const transaction of source.iterate(from)) {
     const { meta } = transaction;
     target.tpcBegin(meta, transaction.tid, transaction.status);
     try {
@@ -58,7 +71,7 @@ function openBlob(source: Storage, { oid, tid }: DataRecord): BlobReader | undef
 }
 
 function restoreBlob(
-  target: Storage,
+  target: CopyTarget,
   { oid, data }: DataRecord,
   blob: BlobReader,
   meta: TransactionMetaData,

@@ -19,7 +19,7 @@ export {
   type StorageOptions,
   type StorageUri,
 } from './open-storage';
-export { copyTransactions, type CopyReport } from './copy';
+export { copyTransactions, type CopyReport, type CopyTarget } from './copy';
 export { DemoStorage, type DemoStorageOptions } from './demo';
 export {
   EncryptedStorage,
@@ -34,3 +34,13 @@ export {
   type ZstdCodec,
 } from './wrap';
 export { crc32 } from './sqlite/crc32';
+export {
+  backupStorage,
+  restoreBackup,
+  verifyBackup,
+  type BackupOptions,
+  type BackupOutcome,
+  type RestoreOptions,
+  type RestoreOutcome,
+  type VerifyReport,
+} from './backup';

@@ -65,6 +65,7 @@ import {
   historyOf,
   undoable,
 } from './iterate';
+import { encodeIndexFile } from './index-file';
 import { lockFile, type FileLock } from './lock-file';
 import { openDataFile, saveIndex, type OpenedFile } from './open-file';
 import { checkFileOptions, type FileStorageOptions, type FileWarning } from './options';
@@ -382,6 +383,12 @@ export class FileStorage implements Storage {
   backup(path: string): Steps<BackupReport> {
     this.#checkOpen();
     return copyFile(this.#file, this.#blobs, path);
+  }
+
+  /** The bytes of an `.index` file for the file as it is now. */
+  encodedIndex(): Buffer {
+    this.#checkOpen();
+    return encodeIndexFile(this.#file.index, this.#file.size);
   }
 
   *pack(options: PackOptions = {}): Steps<PackReport> {

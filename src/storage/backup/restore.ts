@@ -1,0 +1,158 @@
+import { createHash } from 'node:crypto';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { CorruptionError, InvalidArgumentError } from '../../errors';
+import { MAX_TID, tidFromTime, type Tid } from '../../ids';
+import { FileStorage } from '../file';
+import { BlobDirectory } from '../file/blob-directory';
+import { isBlob } from '../file/blob-record';
+import type { Steps } from '../steps';
+import { readBackup } from './byte-copy';
+import { BLOBS, indexOf, readRepository, type BackupChain, type BackupFile } from './repository';
+
+/** Options of {@link restoreBackup}. */
+export interface RestoreOptions {
+  /** Restore the database as it was at this moment (milliseconds since 1970), exact to the transaction. Default: the last backup. */
+  readonly time?: number;
+  /** Where the blobs go. Default the target with `.blobs` added. */
+  readonly blobDir?: string;
+}
+
+/** What a restore made. */
+export interface RestoreOutcome {
+  readonly path: string;
+  readonly bytes: number;
+  readonly lastTransaction: Tid;
+  readonly blobs: number;
+  /** The backup files that it was made of. */
+  readonly from: readonly string[];
+}
+
+/**
+ * Makes a `Data.fs` (and its blobs) of a repository. Everything is compared with its checksum. The target must not exist; it appears
+ * only when it is complete.
+ */
+export function* restoreBackup(
+  repository: string,
+  target: string,
+  options: RestoreOptions = {},
+): Steps<RestoreOutcome> {
+  if (fs.existsSync(target))
+    throw new InvalidArgumentError(`${target} exists; restore to another path, or move it away.`);
+  const files = chooseFiles(readRepository(repository), options.time, repository);
+  const part = `${target}.part`;
+  try {
+    yield* join(files, part);
+    const until = options.time === undefined ? MAX_TID : tidFromTime(options.time);
+    const { end, last, whole } = findEnd(part, until);
+    if (whole) copyIndex(files.at(-1)!, target);
+    else fs.truncateSync(part, end);
+    const blobs = yield* restoreBlobs(part, repository, options.blobDir ?? `${target}.blobs`);
+    fs.renameSync(part, target);
+    return { path: target, bytes: end, lastTransaction: last, blobs, from: files.map((file) => file.path) };
+  } catch (error) {
+    fs.rmSync(part, { force: true });
+    throw error;
+  }
+}
+
+/**
+ * The last chain that began before `time`: a later one may have been packed to after it. All of its files are joined, and what is too new
+ * is cut off: the names of the files say to the second, and not exactly, what is in them.
+ */
+function chooseFiles(
+  chains: readonly BackupChain[],
+  time: number | undefined,
+  repository: string,
+): readonly BackupFile[] {
+  const chain =
+    time === undefined
+      ? chains.at(-1)
+      : (chains.findLast(({ files }) => files[0]!.time <= time) ?? chains[0]);
+  if (chain === undefined) throw new InvalidArgumentError(`There are no backups in ${repository}.`);
+  return chain.files;
+}
+
+function* join(files: readonly BackupFile[], part: string): Steps<void> {
+  const out = fs.openSync(part, 'w');
+  let position = 0;
+  try {
+    for (const file of files) {
+      if (file.start >= 0 && file.start !== position) {
+        throw new CorruptionError(
+          `A backup is missing before ${file.path}: it begins at ${file.start}, not at ${position}.`,
+          {
+            code: 'BACKUP_DAMAGED',
+          },
+        );
+      }
+      const hash = createHash('md5');
+      for (const chunk of readBackup(file)) {
+        hash.update(chunk);
+        fs.writeSync(out, chunk);
+        position += chunk.length;
+        yield { phase: 'restore', done: position, total: files.at(-1)!.end };
+      }
+      checkPart(file, position, hash.digest('hex'));
+    }
+    fs.fsyncSync(out);
+  } finally {
+    fs.closeSync(out);
+  }
+}
+
+function checkPart(file: BackupFile, position: number, md5: string): void {
+  if (file.md5 === '') return;
+  if (position !== file.end || md5 !== file.md5) {
+    throw new CorruptionError(`${file.path} is not what was backed up: its length or checksum differs.`, {
+      code: 'BACKUP_DAMAGED',
+    });
+  }
+}
+
+/** Where the last transaction up to `until` ends. */
+function findEnd(part: string, until: Tid): { end: number; last: Tid; whole: boolean } {
+  const storage = new FileStorage(part, { readOnly: true, blobDir: false });
+  try {
+    const size = storage.size();
+    if (storage.lastTransaction() <= until)
+      return { end: size, last: storage.lastTransaction(), whole: true };
+    let end = 4;
+    let last = 0n as Tid;
+    for (const transaction of storage.iterateBackwards(until)) {
+      const { position, length } = transaction as unknown as { position: number; length: number };
+      end = position + length + 8;
+      last = transaction.tid;
+      break;
+    }
+    return { end, last, whole: false };
+  } finally {
+    storage.close();
+  }
+}
+
+function copyIndex(file: BackupFile, target: string): void {
+  const index = indexOf(file.path);
+  if (fs.existsSync(index)) fs.copyFileSync(index, `${target}.index`);
+}
+
+function* restoreBlobs(part: string, repository: string, blobDir: string): Steps<number> {
+  const from = path.join(repository, BLOBS);
+  if (!fs.existsSync(from)) return 0;
+  const source = new BlobDirectory(from, undefined, true);
+  const target = new BlobDirectory(blobDir, undefined, false);
+  const storage = new FileStorage(part, { readOnly: true, blobDir: false });
+  let count = 0;
+  try {
+    for (const transaction of storage.iterate()) {
+      for (const { oid, tid, data } of transaction.records()) {
+        if (data === null || !isBlob(data)) continue;
+        target.install(oid, tid, { path: source.require(oid, tid), consume: false });
+        yield { phase: 'restore blobs', done: ++count, total: undefined };
+      }
+    }
+  } finally {
+    storage.close();
+  }
+  return count;
+}

@@ -131,7 +131,9 @@ export function tidFromSeconds(epochSeconds: number): Tid {
     date.getUTCHours(),
     date.getUTCMinutes(),
   );
-  const seconds = ((epochSeconds % 60) + 60) % 60;
+  // As Python's modulo: a moment just before the minute is second 60 of the minute before.
+  const rest = epochSeconds % 60;
+  const seconds = rest < 0 ? rest + 60 : rest;
   const low = Math.min(Math.trunc((seconds * TWO_32) / 60), TWO_32 - 1);
   return ((BigInt(minutes) << 32n) | BigInt(low)) as Tid;
 }

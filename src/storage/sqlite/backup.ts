@@ -10,6 +10,7 @@ import type { Engine } from './engine';
 import { STEP_MS } from './gc-mark';
 import { Handle } from './handle';
 import { prepareSchema, writeMeta } from './schema';
+import { nextKey } from './walk';
 
 const CHUNK = 100;
 
@@ -87,7 +88,12 @@ function* copyTable(
     do {
       rows = read.all(...last);
       for (const row of rows) write.run(...row);
-      if (rows.length > 0) last = places.map((place) => rows!.at(-1)![place]!);
+      if (rows.length > 0) {
+        const next = places.map((place) => rows!.at(-1)![place]!);
+        if (keys.length === 1 && typeof next[0] === 'bigint')
+          nextKey(source.path, last[0] as bigint, next[0]);
+        last = next;
+      }
       done += rows.length;
     } while (rows.length > 0 && performance.now() < end);
     target.commit();

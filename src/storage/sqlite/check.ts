@@ -1,5 +1,4 @@
 import { formatOid, formatTid, type Oid, type Tid } from '../../ids';
-import { ZodbError } from '../../errors';
 import type { CheckReport } from '../interfaces';
 import type { Progress, Steps } from '../steps';
 import { PIECE, sizeCrc } from './blob-contents';
@@ -13,6 +12,7 @@ import { oidKey, type Handle } from './handle';
 import { HEADER, openRecord, sealedSeq } from './record-format';
 import { findReferences, unpackReferences } from './references';
 import { prepareTransactions, rowChanges } from './transaction-row';
+import { nextKey } from './walk';
 
 /** Problems beyond these are counted, not listed. */
 const MAX_PROBLEMS = 1_000;
@@ -61,9 +61,8 @@ export class Check {
     try {
       yield* steps;
     } catch (error) {
-      const failed = this.#handle.failed(error);
-      if (!(failed instanceof ZodbError)) throw failed;
-      this.#report(`Checking the ${name} had to stop: ${failed.message}`);
+      // Damage can make a row of anything: whatever fails, fails because of it.
+      this.#report(`Checking the ${name} had to stop: ${messageOf(this.#handle.failed(error))}`);
     }
   }
 
@@ -91,7 +90,7 @@ export class Check {
           this.#report(`Transaction ${formatTid(row.tid as Tid)} is not later than the one before.`);
         last = row.tid;
       }
-      after = Number(chunk.at(-1)!.seq);
+      after = nextKey(this.#engine.path, after, Number(chunk.at(-1)!.seq));
       yield { phase: 'transactions', done: (done += chunk.length), total: this.#engine.log.latest };
     }
   }
@@ -111,7 +110,7 @@ export class Check {
         const chunk = rows.all(after);
         if (chunk.length === 0) return;
         for (const row of chunk) this.#record(row, table === 'object');
-        after = chunk.at(-1)![0];
+        after = nextKey<bigint>(this.#engine.path, after, chunk.at(-1)![0]);
         done += chunk.length;
       } while (performance.now() < end);
       yield { phase: table === 'object' ? 'objects' : table, done, total: total ?? undefined };
@@ -158,7 +157,10 @@ export class Check {
       const chunk = rows.all(oid, seq);
       if (chunk.length === 0) return;
       for (const [key, at] of chunk) yield* this.#content(oidOfKey(key), Number(at));
-      [oid, seq] = chunk.at(-1)!;
+      const [lastOid, lastSeq] = chunk.at(-1)!;
+      if (lastOid === oid) nextKey(this.#engine.path, seq, lastSeq);
+      else nextKey(this.#engine.path, oid, lastOid);
+      [oid, seq] = [lastOid, lastSeq];
       yield { phase: 'blobs', done: (done += chunk.length), total };
     }
   }
@@ -195,9 +197,7 @@ export class Check {
     try {
       return work();
     } catch (error) {
-      const failed = this.#handle.failed(error);
-      if (!(failed instanceof ZodbError)) throw failed;
-      this.#report(failed.message);
+      this.#report(messageOf(this.#handle.failed(error)));
       return undefined;
     }
   }
@@ -206,6 +206,10 @@ export class Check {
     if (this.#problems.length < MAX_PROBLEMS) this.#problems.push(problem);
     else this.#more++;
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function sameOids(one: readonly Oid[], other: readonly Oid[]): boolean {

@@ -4,6 +4,7 @@ import type { Statement } from './driver';
 import type { Engine } from './engine';
 import { oidKey, type Handle } from './handle';
 import { HEADER, openRecord, sealedSeq } from './record-format';
+import { nextKey } from './walk';
 
 const CHUNK = 500;
 
@@ -75,7 +76,7 @@ export class CurrentScan implements IterableIterator<CurrentRecord> {
     }
     this.#place = 0;
     const last = this.#chunk.at(-1);
-    if (last) this.#next = last[0] + 1n;
+    if (last) this.#next = nextKey(this.#engine.path, BigInt(this.#next) - 1n, last[0]) + 1n;
   }
 }
 

@@ -6,9 +6,10 @@ import type { Statement } from './driver';
 import type { Engine } from './engine';
 import { oidKey, type Handle } from './handle';
 import { OidSet } from './oid-set';
-import { damaged, HEADER, openRecord } from './record-format';
+import { HEADER, openRecord } from './record-format';
 import { findReferences, unpackReferences } from './references';
 import { prepareTransactions, rowChanges, type TransactionRow } from './transaction-row';
+import { nextKey } from './walk';
 
 /** How long a step may take, in milliseconds. */
 export const STEP_MS = 8;
@@ -99,18 +100,17 @@ export class GarbageMarks {
         this.#marked.add(oid);
         this.#stack.push(oid);
       }
-      this.#seq = Number(row.seq);
+      this.#seq = nextKey(this.#engine.path, this.#seq, Number(row.seq));
     }
     const former = this.#former.all(this.#past);
     for (const [id, key, seq, refs, state] of former) {
       this.#pushAll(oidOfKey(key), Number(seq), refs, state);
-      this.#past = Number(id);
+      this.#past = nextKey(this.#engine.path, this.#past, Number(id));
     }
     return transactions.length > 0 || former.length > 0;
   }
 
   #pushAll(oid: Oid, seq: number, refs: Buffer | null, state: Buffer): void {
-    if (state === null) throw damaged(oid);
     // A shifted row could hide its references: whoever is about to delete makes sure that the row is whole.
     const data = openRecord(oid, state);
     if (state.length === HEADER) return;

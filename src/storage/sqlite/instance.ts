@@ -22,7 +22,7 @@ import type { SqliteCommitter } from './committer';
 import type { Statement } from './driver';
 import type { Engine } from './engine';
 import { oidKey, type Handle } from './handle';
-import { damaged, HEADER, openRecord, sealedSeq } from './record-format';
+import { HEADER, openRecord, sealedSeq } from './record-format';
 import { Revisions, SqliteRecord } from './revisions';
 
 const NOTHING: readonly Oid[] = Object.freeze([]);
@@ -140,7 +140,7 @@ export class SqliteInstance implements StorageInstance {
     const records: (LoadedRecord | undefined)[] = [];
     for (const oid of oids) {
       const row = this.#row(oid);
-      records.push(row === undefined || row.length === HEADER ? this.#rare(oid) : this.#record(oid, row));
+      records.push(row === undefined || row?.length === HEADER ? this.#rare(oid) : this.#record(oid, row));
     }
     return records;
   }
@@ -165,7 +165,6 @@ export class SqliteInstance implements StorageInstance {
   }
 
   #record(oid: Oid, row: Buffer): LoadedRecord {
-    if (row === null) throw damaged(oid);
     const seq = sealedSeq(row);
     const data = openRecord(oid, row);
     if (seq > this.#seq) return this.#former(oid);

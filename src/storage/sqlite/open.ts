@@ -51,6 +51,7 @@ function checkPath(path: string, options: ResolvedOptions): void {
 function applyOptions(handle: Handle, options: ResolvedOptions): void {
   setDurability(handle, options);
   handle.pragma(`journal_size_limit=${Math.floor(options.walLimit)}`);
+  if (options.maxPages !== undefined) handle.pragma(`max_page_count=${Math.floor(options.maxPages)}`);
   const blobs = String(readMeta(handle, 'blobs'));
   if (options.blobs !== undefined && formatBlobs(options.blobs) !== blobs) {
     refuseChange('blobs', blobs, formatBlobs(options.blobs));

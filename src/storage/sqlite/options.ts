@@ -25,6 +25,8 @@ export interface SqliteStorageOptions {
   readonly walLimit?: number;
   /** Memory for cached pages, in bytes, of each connection. Default 16 MiB. */
   readonly pageCache?: number;
+  /** Pages (of 4 KiB) beyond which the file does not grow: `STORAGE_FULL`. Default: as SQLite has it. */
+  readonly maxPages?: number;
 }
 
 export type HistoryMode = 'all' | 'none' | { readonly days: number };
@@ -40,6 +42,7 @@ export interface ResolvedOptions {
   readonly lockTimeout: number;
   readonly walLimit: number;
   readonly pageCache: number;
+  readonly maxPages: number | undefined;
 }
 
 const NAMES = new Set([
@@ -51,6 +54,7 @@ const NAMES = new Set([
   'lockTimeout',
   'walLimit',
   'pageCache',
+  'maxPages',
 ]);
 
 /** Checks options, naming the first that is wrong. */
@@ -71,6 +75,7 @@ export function resolveOptions(options: SqliteStorageOptions): ResolvedOptions {
     lockTimeout: amount('lockTimeout', options.lockTimeout, 30_000),
     walLimit: amount('walLimit', options.walLimit, 64 * 1024 * 1024),
     pageCache: amount('pageCache', options.pageCache, 16 * 1024 * 1024),
+    maxPages: options.maxPages === undefined ? undefined : amount('maxPages', options.maxPages, 0),
   };
   if (resolved.durability !== 'full' && resolved.durability !== 'normal') {
     throw wrong('durability', resolved.durability, "'full' or 'normal'");

@@ -21,6 +21,7 @@ import { PackLock } from './pack-lock';
 import { PackStatements, SCAN_ROWS } from './pack-statements';
 import { readMeta, writeMeta } from './schema';
 import { OidSet } from './oid-set';
+import { nextKey } from './walk';
 
 /** Counts what is, or would be, removed. */
 export class PackCounts {
@@ -156,7 +157,7 @@ export class Pack {
           candidates.push(oid);
         else if (seq <= this.#packSeq) this.#used.add(seq as Oid);
       }
-      after = rows.at(-1)!.key;
+      after = nextKey<bigint>(this.#engine.path, after, rows.at(-1)!.key);
       done += rows.length;
       if (candidates.length > 0) yield* this.#write('objects', () => this.#remove(candidates, marks));
       yield { phase: 'objects', done: Math.min(done, total), total };
@@ -195,7 +196,7 @@ export class Pack {
       const rows = this.#sql.formerAfter(after);
       if (rows.length === 0) break;
       for (const [, seq] of rows) if (seq <= this.#packSeq) this.#used.add(seq as Oid);
-      after = rows.at(-1)![0];
+      after = nextKey(this.#engine.path, after, rows.at(-1)![0]);
       yield { phase: 'transactions', done: 0, total: undefined };
       if (rows.length < SCAN_ROWS) break;
     }
@@ -203,7 +204,7 @@ export class Pack {
     for (let after = 0; ;) {
       const seqs = this.#sql.transactionsAfter(after, this.#packSeq);
       if (seqs.length === 0) return;
-      after = seqs.at(-1)!;
+      after = nextKey(this.#engine.path, after, seqs.at(-1)!);
       const unused = seqs.filter((seq) => seq !== newest && !this.#used.has(seq as Oid));
       if (unused.length > 0) yield* this.#write('transactions', () => this.#sql.dropTransactions(unused));
       yield { phase: 'transactions', done: after, total: this.#packSeq };
@@ -218,7 +219,7 @@ export class Pack {
         this.#counts.revisions++;
         this.#counts.bytes += size;
       }
-      after = rows.at(-1)![0];
+      after = nextKey(this.#engine.path, after, rows.at(-1)![0]);
       yield { phase: 'history', done: after, total: this.#past };
     }
     const marks = yield* this.#mark();
@@ -233,7 +234,7 @@ export class Pack {
         this.#counts.revisions++;
         this.#counts.bytes += size;
       }
-      after = rows.at(-1)!.key;
+      after = nextKey<bigint>(this.#engine.path, after, rows.at(-1)!.key);
       done += rows.length;
       yield { phase: 'objects', done: Math.min(done, total), total };
     }

@@ -28,7 +28,7 @@ export function sealRecord(oid: Oid, seq: number, data: Uint8Array | null): Buff
 
 /** The seq in a row's bytes; {@link openRecord} tells whether it is true. */
 export function sealedSeq(sealed: Buffer): number {
-  if (sealed.length < HEADER) return -1;
+  if (sealed === null || sealed.length < HEADER) return -1;
   return (
     ((sealed[4]! << 8) | sealed[5]!) * 0x1_0000_0000 +
     (((sealed[6]! << 24) | (sealed[7]! << 16) | (sealed[8]! << 8) | sealed[9]!) >>> 0)
@@ -37,6 +37,8 @@ export function sealedSeq(sealed: Buffer): number {
 
 /** The data in a row's bytes, empty for a deletion. `CorruptionError` when they are not what was sealed. */
 export function openRecord(oid: Oid, sealed: Buffer): Buffer {
+  // A flipped type in the row gives null, a text or a number.
+  if (!(sealed instanceof Uint8Array)) throw damaged(oid);
   const data = sealed.subarray(HEADER);
   const crc = ((sealed[0]! << 24) | (sealed[1]! << 16) | (sealed[2]! << 8) | sealed[3]!) >>> 0;
   if (sealed.length < HEADER || crc32(data, placeSeed(oid, sealedSeq(sealed))) !== crc) throw damaged(oid);

@@ -15,6 +15,7 @@ import { packOids, unpackOids } from './oid-list';
 import { damaged, placeSeed } from './record-format';
 
 const NONE = Buffer.alloc(0);
+const STOP = 0x2e;
 
 /** The column for these references; `undefined` is "not known". */
 export function packReferences(oid: Oid, seq: number, oids: readonly Oid[] | undefined): Buffer | null {
@@ -40,7 +41,9 @@ export function unpackReferences(oid: Oid, seq: number, packed: Buffer | null): 
 /** The references of a record, or `undefined` when neither the host nor the scanner can read it. */
 export function findReferences(data: Uint8Array, host: StorageHost | undefined): readonly Oid[] | undefined {
   try {
-    return host ? host.references(data) : recordReferences(data);
+    if (host) return host.references(data);
+    // Every pickle ends with STOP; what a wrapper compressed or encrypted seldom does.
+    return data.at(-1) === STOP ? recordReferences(data) : undefined;
   } catch {
     return undefined;
   }

@@ -3,7 +3,7 @@ import { formatTid, type Oid, type Tid } from '../../ids';
 import type { BoundedRecord, LoadedRecord } from '../interfaces';
 import type { Statement } from './driver';
 import { oidKey, type Handle } from './handle';
-import { HEADER, damaged, openRecord, sealedSeq } from './record-format';
+import { HEADER, openRecord, sealedSeq } from './record-format';
 import type { Tids } from './tids';
 
 /** A revision; its tid is looked up only when somebody asks for it. */
@@ -80,7 +80,6 @@ export class Revisions {
 
   /** The revision in a row. `POSKeyError` for a deletion. */
   record(oid: Oid, row: Buffer): SqliteRecord {
-    if (row === null) throw damaged(oid);
     const data = openRecord(oid, row);
     if (row.length === HEADER) throw new POSKeyError(oid);
     return new SqliteRecord(data, sealedSeq(row), this.#tids);

@@ -16,6 +16,7 @@ import { HEADER, openRecord, sealedSeq } from './record-format';
 import type { Revisions } from './revisions';
 import { readMeta } from './schema';
 import { prepareTransactions, rowChanges, rowMeta, type TransactionRow } from './transaction-row';
+import { nextKey } from './walk';
 
 /** Transactions read at once. */
 const CHUNK = 200;
@@ -76,7 +77,7 @@ export class Transactions {
         yield { tid: row.tid as Tid, meta: rowMeta(row) };
       }
       if (rows.length < CHUNK) return;
-      before = Number(rows.at(-1)!.seq);
+      before = -nextKey(this.#engine.path, -before, -Number(rows.at(-1)!.seq));
     }
   }
 
@@ -94,7 +95,7 @@ export class Transactions {
       const rows = this.#guarded(() => this.#forward.all(after, last, CHUNK));
       for (const row of rows) yield new StoredTransaction(row, this.#revisions);
       if (rows.length < CHUNK) return;
-      after = Number(rows.at(-1)!.seq);
+      after = nextKey(this.#engine.path, after, Number(rows.at(-1)!.seq));
     }
   }
 

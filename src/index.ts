@@ -131,6 +131,7 @@ export {
   serialOf,
   StaleValueError,
   statusOf,
+  toPlain,
   transient,
   UnsavableValueError,
   value,

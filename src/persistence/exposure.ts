@@ -114,7 +114,11 @@ function sameArray(array: readonly unknown[], items: readonly unknown[]): boolea
 }
 
 /** Without making lists of keys and values. */
-function sameObject(object: Record<string, unknown>, keys: readonly string[], items: readonly unknown[]): boolean {
+function sameObject(
+  object: Record<string, unknown>,
+  keys: readonly string[],
+  items: readonly unknown[],
+): boolean {
   let i = 0;
   for (const key in object) {
     if (key !== keys[i]) return false;

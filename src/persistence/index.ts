@@ -50,3 +50,4 @@ export {
 } from './protocol';
 export { instantiate, resolverOf, type ConflictResolver } from './conflict-classes';
 export { ValueClasses } from './value-classes';
+export { toPlain, type ToPlainOptions } from './to-plain';

@@ -68,7 +68,11 @@ export class Loader {
   /** An object of a managed class, not loaded; `undefined` when the class is another. */
   managedGhost(oid: Oid, cls: ClassMeta): object | undefined {
     const recipe = this.#recipe(cls);
-    if (recipe.kind !== 'managed' || recipe.model.prototype instanceof ManagedContainer || recipe.model.ctor === Broken) {
+    if (
+      recipe.kind !== 'managed' ||
+      recipe.model.prototype instanceof ManagedContainer ||
+      recipe.model.ctor === Broken
+    ) {
       return undefined;
     }
     return Managed.instance(

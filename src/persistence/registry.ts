@@ -8,6 +8,7 @@ import { ClassRegistrationError } from './errors';
 import { takeNotes } from './field-notes';
 import { prepareClass, type FieldNotes } from './guard';
 import type { AnyClass, ClassName } from './interfaces';
+import { warnOfUnsavedFields } from './unsaved-fields';
 
 /** How a field is written (see docs/values.md). */
 export type FieldType =
@@ -119,6 +120,7 @@ export class Registry {
   ): void {
     this.#enter(module, name, ctor, 'persistent', options);
     prepareClass(ctor, options, notes);
+    warnOfUnsavedFields(ctor, `${module}.${name}`, options.transient ?? []);
   }
 
   /**

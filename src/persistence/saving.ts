@@ -8,6 +8,7 @@ import { Broken } from './broken';
 import type { ObjectCacheImpl } from './cache';
 import { VERSION_KEY, type ClassModel } from './class-model';
 import { classNameOf, isManaged, metaOfModel, requireModel } from './classes';
+import { UnsavableValueError } from './errors';
 import { modelFor } from './guard';
 import type { SerializedObject } from './interfaces';
 import type { Loader } from './loading';
@@ -91,7 +92,7 @@ export class Saver {
     try {
       data = this.#write(object, record, cls);
     } catch (error) {
-      if (error instanceof PicklingError) throw explain(error.within(cls.toString()));
+      if (error instanceof PicklingError) throw explained(error.within(cls.toString()), oid);
       throw error;
     }
     this.#sizes.set(oid, data.length);
@@ -250,12 +251,10 @@ export class Saver {
   }
 }
 
-/** Adds the advice that only this floor can give. */
-function explain(error: PicklingError): PicklingError {
-  if (!/function/.test(error.reason)) return error;
-  return new PicklingError(
-    `${error.reason}; make it a method of the class, or mark the field @transient`,
-    error.path,
-    { cause: error },
-  );
+/** Adds the oid, and the advice that only this floor can give. */
+function explained(error: PicklingError, oid: Oid): UnsavableValueError {
+  const advice = error.reason.includes('function')
+    ? '; make it a method of the class, or mark the field @transient'
+    : '';
+  return new UnsavableValueError(error.path, `${error.reason}${advice}`, oid, { cause: error });
 }

@@ -63,9 +63,9 @@ function load(compiler: string, cell: Cell, metadata: boolean): { model: Model; 
   jest.isolateModules(() => {
     // One registry a process: each cell brings its classes anew.
     Reflect.deleteProperty(globalThis, Symbol.for('zodb.anchor'));
-    if (metadata) require('reflect-metadata');
-    const zodb = require('zodb') as Zodb;
-    loaded = { model: require(file) as Model, zodb };
+    if (metadata) jest.requireActual('reflect-metadata');
+    const zodb = jest.requireActual<Zodb>('zodb');
+    loaded = { model: jest.requireActual<Model>(file), zodb };
   });
   return loaded!;
 }
@@ -81,7 +81,9 @@ afterAll(() => {
 
 const cells = [false, true].flatMap((metadata) =>
   Object.keys(compilers).flatMap((compiler) =>
-    [true, false].flatMap((legacy) => [true, false].map((define) => ({ compiler, legacy, define, metadata }))),
+    [true, false].flatMap((legacy) =>
+      [true, false].map((define) => ({ compiler, legacy, define, metadata })),
+    ),
   ),
 );
 
@@ -97,7 +99,12 @@ describe.each(cells)('$compiler, legacy $legacy, define $define, reflect-metadat
     expect(account.hasSecret()).toBe(true);
     // Compilers differ in which fields an assignment-only class has, and in which order; what counts is that saving changes nothing.
     const expected = Object.keys(account).filter((name) => !['cache', 'scratch'].includes(name));
-    Object.assign(root, { account, savings: new model.Savings('bob'), bare: new model.Bare(), called: new model.Called() });
+    Object.assign(root, {
+      account,
+      savings: new model.Savings('bob'),
+      bare: new model.Bare(),
+      called: new model.Called(),
+    });
     root['index'] = new model.Index([['ada', account]]);
     manager.commit();
     const made = model.Account.made;
@@ -112,7 +119,13 @@ describe.each(cells)('$compiler, legacy $legacy, define $define, reflect-metadat
     again.cacheMinimize();
     const loaded = (again.root as Record<string, unknown>)['account'] as InstanceType<Model['Account']>;
     expect(loaded).toBeInstanceOf(model.Account);
-    expect({ ...loaded }).toMatchObject({ owner: 'ada', balance: 6, history: ['+5', '+1'], rate: 2, big: 5n });
+    expect({ ...loaded }).toMatchObject({
+      owner: 'ada',
+      balance: 6,
+      history: ['+5', '+1'],
+      rate: 2,
+      big: 5n,
+    });
     expect(loaded.limit).toBeInstanceOf(model.Money);
     expect(loaded.limit!.amount).toBe(5);
     expect(loaded.label).toBe('ada: 6');
@@ -120,7 +133,9 @@ describe.each(cells)('$compiler, legacy $legacy, define $define, reflect-metadat
     const other = fresh.get(zodb.oidOf(loaded)!) as InstanceType<Model['Account']>;
     expect(other).not.toBe(loaded);
     expect(Object.keys(other)).toEqual(expected);
-    expect(other.declared).toBe(cell.metadata && cell.legacy && cell.compiler !== 'esbuild' ? 7n : other.declared);
+    expect(other.declared).toBe(
+      cell.metadata && cell.legacy && cell.compiler !== 'esbuild' ? 7n : other.declared,
+    );
     expect(BigInt(other.declared)).toBe(7n);
     expect(other.cache).toBe('cache of ada');
     expect(other.scratch).toBe(undefined);

@@ -29,13 +29,21 @@ class Playlist extends (PersistentList as new (items?: Iterable<Item>) => Item[]
   owner = 'me';
 }
 
-function store<T extends object>(object: T): { jar: MapJar; records: Records; object: T; again: () => T; oid: number } {
+function store<T extends object>(
+  object: T,
+): { jar: MapJar; records: Records; object: T; again: () => T; oid: number } {
   const records = new Records();
   const first = new MapJar(records);
   const oid = first.cache.add(object);
   first.commit();
   const jar = new MapJar(records);
-  return { jar, records, oid, object: jar.cache.get(oid) as T, again: () => new MapJar(records).cache.get(oid) as T };
+  return {
+    jar,
+    records,
+    oid,
+    object: jar.cache.get(oid) as T,
+    again: () => new MapJar(records).cache.get(oid) as T,
+  };
 }
 
 describe('PersistentMapping', () => {
@@ -50,21 +58,26 @@ describe('PersistentMapping', () => {
         ['a', 1],
         [2, 'two'],
       ]);
-      expect([mapping.size, mapping.get('a'), mapping.get('x'), mapping.has(2), [...mapping.keys()], [...mapping.values()]]).toEqual([
-        2,
-        1,
-        undefined,
-        true,
-        ['a', 2],
-        [1, 'two'],
-      ]);
+      expect([
+        mapping.size,
+        mapping.get('a'),
+        mapping.get('x'),
+        mapping.has(2),
+        [...mapping.keys()],
+        [...mapping.values()],
+      ]).toEqual([2, 1, undefined, true, ['a', 2], [1, 'two']]);
       const seen: unknown[] = [];
       mapping.forEach((value, key, self) => seen.push([key, value, self === mapping]));
       expect(seen).toEqual([
         ['a', 1, true],
         [2, 'two', true],
       ]);
-      expect(new Map(mapping)).toEqual(new Map<unknown, unknown>([['a', 1], [2, 'two']]));
+      expect(new Map(mapping)).toEqual(
+        new Map<unknown, unknown>([
+          ['a', 1],
+          [2, 'two'],
+        ]),
+      );
       expect(Object.keys(mapping)).toEqual([]);
       expect(JSON.stringify(mapping)).toBe('{"2":"two","a":1}');
     }
@@ -102,7 +115,12 @@ describe('PersistentMapping', () => {
   });
 
   test('changes inside its values are found', () => {
-    const { object, jar, again } = store(new PersistentMapping<string, unknown>([['list', [1]], ['deep', { a: new Map([[1, [1]]]) }]]));
+    const { object, jar, again } = store(
+      new PersistentMapping<string, unknown>([
+        ['list', [1]],
+        ['deep', { a: new Map([[1, [1]]]) }],
+      ]),
+    );
     const list = object.get('list') as number[];
     jar.cache.flushExposed();
     expect(statusOf(object)).toBe('saved');
@@ -111,7 +129,12 @@ describe('PersistentMapping', () => {
     jar.commit();
     list.push(3);
     jar.commit();
-    expect(new Map(again())).toEqual(new Map<string, unknown>([['list', [1, 2, 3]], ['deep', { a: new Map([[1, [1, 2]]]) }]]));
+    expect(new Map(again())).toEqual(
+      new Map<string, unknown>([
+        ['list', [1, 2, 3]],
+        ['deep', { a: new Map([[1, [1, 2]]]) }],
+      ]),
+    );
     const put = [9];
     object.set('put', put);
     jar.commit();
@@ -121,7 +144,9 @@ describe('PersistentMapping', () => {
   });
 
   test('its values are loaded one by one, iteration takes them in one batch', () => {
-    const { jar, object } = store(new PersistentMapping(Array.from({ length: 30 }, (_, i) => [`k${i}`, new Item(i)] as const)));
+    const { jar, object } = store(
+      new PersistentMapping(Array.from({ length: 30 }, (_, i) => [`k${i}`, new Item(i)] as const)),
+    );
     expect(jar.loads).toBe(1);
     expect(object.get('k3')!.n).toBe(3);
     expect(jar.loads).toBe(2);
@@ -181,14 +206,44 @@ describe('PersistentList', () => {
     const fresh = new PersistentList([3, 1, 2]);
     const { object } = store(fresh);
     for (const list of [fresh, object]) {
-      expect([list[0], list[5], list.length, list.at(-1), 1 in list, 9 in list]).toEqual([3, undefined, 3, 2, true, false]);
+      expect([list[0], list[5], list.length, list.at(-1), 1 in list, 9 in list]).toEqual([
+        3,
+        undefined,
+        3,
+        2,
+        true,
+        false,
+      ]);
       expect([...list]).toEqual([3, 1, 2]);
       expect(list.map((n) => n * 2)).toEqual([6, 2, 4]);
-      expect([list.filter((n) => n > 1), list.find((n) => n < 3), list.findIndex((n) => n === 2)]).toEqual([[3, 2], 1, 2]);
-      expect([list.indexOf(2), list.includes(9), list.join('-'), list.slice(1), list.concat([7])]).toEqual([2, false, '3-1-2', [1, 2], [3, 1, 2, 7]]);
-      expect([list.reduce((a, b) => a + b, 0), list.some((n) => n > 2), list.every((n) => n > 2)]).toEqual([6, true, false]);
-      expect([list.toSorted(), list.toReversed(), list.with(0, 9), list.flatMap((n) => [n, n]).length]).toEqual([[1, 2, 3], [2, 1, 3], [9, 1, 2], 6]);
-      expect([Object.keys(list), JSON.stringify({ list }), [0].concat(list)]).toEqual([['0', '1', '2'], '{"list":[3,1,2]}', [0, 3, 1, 2]]);
+      expect([list.filter((n) => n > 1), list.find((n) => n < 3), list.findIndex((n) => n === 2)]).toEqual([
+        [3, 2],
+        1,
+        2,
+      ]);
+      expect([list.indexOf(2), list.includes(9), list.join('-'), list.slice(1), list.concat([7])]).toEqual([
+        2,
+        false,
+        '3-1-2',
+        [1, 2],
+        [3, 1, 2, 7],
+      ]);
+      expect([list.reduce((a, b) => a + b, 0), list.some((n) => n > 2), list.every((n) => n > 2)]).toEqual([
+        6,
+        true,
+        false,
+      ]);
+      expect([
+        list.toSorted(),
+        list.toReversed(),
+        list.with(0, 9),
+        list.flatMap((n) => [n, n]).length,
+      ]).toEqual([[1, 2, 3], [2, 1, 3], [9, 1, 2], 6]);
+      expect([Object.keys(list), JSON.stringify({ list }), [0].concat(list)]).toEqual([
+        ['0', '1', '2'],
+        '{"list":[3,1,2]}',
+        [0, 3, 1, 2],
+      ]);
       expect(isPersistent(list)).toBe(true);
     }
     expect(statusOf(object)).toBe('saved');
@@ -257,7 +312,12 @@ describe('PersistentList', () => {
 
   test('an object that holds a list shares it', () => {
     const list = new PersistentList<Item>();
-    const { object, jar, again } = store(new PersistentMapping([['a', list], ['b', list]]));
+    const { object, jar, again } = store(
+      new PersistentMapping([
+        ['a', list],
+        ['b', list],
+      ]),
+    );
     expect(object.get('a')).toBe(object.get('b'));
     object.get('a')!.push(new Item(5));
     expect(statusOf(object)).toBe('saved');
@@ -267,26 +327,29 @@ describe('PersistentList', () => {
 
   test('against an array, at random', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat(9), fc.integer({ min: -3, max: 6 }), fc.nat(9)), { maxLength: 40 }), (steps) => {
-        const { object, jar, again } = store(new PersistentList<number>());
-        const model: number[] = [];
-        for (const [kind, at, v] of steps) {
-          const both = (change: (list: number[]) => unknown): void => {
-            expect(change(object)).toEqual(change(model));
-          };
-          if (kind <= 2) both((list) => list.push(v));
-          else if (kind === 3) both((list) => list.splice(at, v % 3, v));
-          else if (kind === 4) both((list) => list.pop());
-          else if (kind === 5) both((list) => [list.at(at), list.lastIndexOf(v), list.indexOf(v, at)]);
-          else if (kind === 6) jar.commit();
-          else if (kind === 7) jar.cache.minimize();
-          else if (kind === 8) both((list) => [...list.reverse()]);
-          else both((list) => list.unshift(v));
-        }
-        expect([...object]).toEqual(model);
-        jar.commit();
-        expect([...again()]).toEqual(model);
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.nat(9), fc.integer({ min: -3, max: 6 }), fc.nat(9)), { maxLength: 40 }),
+        (steps) => {
+          const { object, jar, again } = store(new PersistentList<number>());
+          const model: number[] = [];
+          for (const [kind, at, v] of steps) {
+            const both = (change: (list: number[]) => unknown): void => {
+              expect(change(object)).toEqual(change(model));
+            };
+            if (kind <= 2) both((list) => list.push(v));
+            else if (kind === 3) both((list) => list.splice(at, v % 3, v));
+            else if (kind === 4) both((list) => list.pop());
+            else if (kind === 5) both((list) => [list.at(at), list.lastIndexOf(v), list.indexOf(v, at)]);
+            else if (kind === 6) jar.commit();
+            else if (kind === 7) jar.cache.minimize();
+            else if (kind === 8) both((list) => [...list.reverse()]);
+            else both((list) => list.unshift(v));
+          }
+          expect([...object]).toEqual(model);
+          jar.commit();
+          expect([...again()]).toEqual(model);
+        },
+      ),
       { numRuns: 60 },
     );
   });

@@ -134,8 +134,8 @@ describe.each(Object.keys(prepare))('%s', (name) => {
     expect(Reflect.ownKeys(point)).toEqual(Reflect.ownKeys(plain));
     expect('x' in point && 'toString' in point && !('y' in point)).toBe(true);
     expect(Object.hasOwn(point, 'tags') && Object.prototype.hasOwnProperty.call(point, 'tags')).toBe(true);
-    expect(Reflect.apply(Object.prototype.hasOwnProperty, point, ["nope"])).toBe(false);
-    expect(Reflect.apply(Object.prototype.propertyIsEnumerable, point, ["x"])).toBe(true);
+    expect(Reflect.apply(Object.prototype.hasOwnProperty, point, ['nope'])).toBe(false);
+    expect(Reflect.apply(Object.prototype.propertyIsEnumerable, point, ['x'])).toBe(true);
     const seen: string[] = [];
     for (const key in point) seen.push(key);
     expect(seen).toEqual(Object.keys(plain));

@@ -288,7 +288,8 @@ class World {
 function placeOf(handle: Handle, world: World): { node: Node; of: (twin: Twin) => object } | undefined {
   for (const node of [...reachable(world.root), handle.node]) {
     if (node[handle.field] === handle.real) return { node, of: (twin) => twin[handle.field] as object };
-    if (node.obj.inner === handle.real) return { node, of: (twin) => (twin['obj'] as { inner: object }).inner };
+    if (node.obj.inner === handle.real)
+      return { node, of: (twin) => (twin['obj'] as { inner: object }).inner };
   }
   return undefined;
 }
@@ -480,7 +481,7 @@ function run(world: World, [kind, a, b, c]: Command): void {
 
 const number = fc.nat(50);
 const command = fc.tuple(fc.nat(25), number, number, number);
-const runs = SCALE > 0 ? Math.ceil(1000 * SCALE) : 120;
+const runs = SCALE > 0 ? Math.ceil(1000 * SCALE) : 60;
 
 describe('a graph of persistent objects behaves like plain objects', () => {
   for (const cacheSize of [0, 3, 10_000]) {

@@ -1,7 +1,14 @@
 /** Walks a chain of as many objects as the first argument says, in one synchronous job. Run under a small heap by `scan.test.ts`. */
 import { POSKeyError } from '../../../src/errors';
 import type { Oid, Tid } from '../../../src/ids';
-import { createCache, type Jar, type LoadedRecord, persistent, Ref, registry } from '../../../src/persistence/index';
+import {
+  createCache,
+  type Jar,
+  type LoadedRecord,
+  persistent,
+  Ref,
+  registry,
+} from '../../../src/persistence/index';
 import { ClassMeta, FieldList, RecordWriter } from '../../../src/record/index';
 
 class Link {

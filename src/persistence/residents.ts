@@ -1,0 +1,273 @@
+/** The objects of a cache that are in memory: found by oid, loaded, set aside, dropped. Knows nothing of transactions. */
+import { InvalidArgumentError, POSKeyError } from '../errors';
+import type { Oid } from '../ids';
+import type { Budget } from './budget';
+import type { ObjectCacheImpl } from './cache';
+import { dropVolatile, isManaged, mayBeGhost } from './classes';
+import { ClosedCacheError } from './errors';
+import { Eviction } from './eviction';
+import { IdentityMap } from './identity-map';
+import type { CacheOptions, Jar, LoadedRecord } from './interfaces';
+import type { Loader } from './loading';
+import type { ForeignRef, Ref } from './ref';
+import type { DropReason } from './sealing';
+import { Place, recordOf, setPending, Status, type ObjectRecord } from './stamp';
+
+const DEFAULT_TARGET = 10_000;
+/** So many records are asked for in one call. */
+const BATCH = 2000;
+
+/** See the head of the file. One a cache. */
+export class Residents {
+  /** States loaded since the cache was made. */
+  loads = 0;
+  readonly eviction: Eviction;
+  readonly #cache: ObjectCacheImpl;
+  readonly #jar: Jar;
+  readonly #loader: Loader;
+  readonly #identity = new IdentityMap();
+  /** Invalidated objects that somebody may hold. */
+  readonly #refresh = new Set<Oid>();
+
+  constructor(cache: ObjectCacheImpl, loader: Loader, options: CacheOptions) {
+    this.#cache = cache;
+    this.#jar = cache.jar;
+    this.#loader = loader;
+    const budget = options.budget as Budget | undefined;
+    const host = {
+      recordOf: (object: object) => recordOf(object)!,
+      pinned: cache.pinned,
+      setAside,
+      drop: (object: object, record: ObjectRecord) => {
+        this.drop(object, record, 'eviction');
+      },
+    };
+    this.eviction = new Eviction(host, DEFAULT_TARGET, budget);
+    this.targetCount = options.targetCount ?? DEFAULT_TARGET;
+    budget?.enter(cache);
+  }
+
+  get targetCount(): number {
+    return this.eviction.targetCount;
+  }
+
+  set targetCount(count: number) {
+    if (!(Number.isInteger(count) && count >= 0)) {
+      throw new InvalidArgumentError(`A cache's target is a number of objects, 0 or more: not ${count}.`);
+    }
+    this.eviction.targetCount = count;
+  }
+
+  get weakCount(): number {
+    return this.#identity.weakCount;
+  }
+
+  /** The object of an oid if it is in memory. */
+  find(oid: Oid): object | undefined {
+    return this.#identity.get(oid);
+  }
+
+  objects(): IterableIterator<object> {
+    return this.#identity.objects();
+  }
+
+  hold(oid: Oid, object: object): void {
+    this.#identity.hold(oid, object);
+  }
+
+  get(oid: Oid): object {
+    const object = this.#identity.get(oid);
+    if (object === undefined) return this.#load(oid);
+    this.#awaken(object);
+    return object;
+  }
+
+  getMany(oids: readonly Oid[]): object[] {
+    this.loadMissing(oids, true);
+    return oids.map((oid) => this.get(oid));
+  }
+
+  follow(ref: Ref | ForeignRef): object {
+    if (ref.kind === 'foreign') return this.#jar.sibling(ref.database).cache.get(ref.oid);
+    const found = this.#identity.get(ref.oid);
+    if (found !== undefined) {
+      this.#awaken(found);
+      return found;
+    }
+    const ghost = ref.cls && this.#loader.managedGhost(ref.oid, ref.cls);
+    if (ghost === undefined) return this.#load(ref.oid);
+    this.#identity.loosen(ref.oid, ghost);
+    return ghost;
+  }
+
+  followMany(refs: readonly (Ref | ForeignRef)[]): object[] {
+    const oids: Oid[] = [];
+    for (const ref of refs) if (ref.kind === 'strong') oids.push(ref.oid);
+    this.loadMissing(oids, true);
+    return refs.map((ref) => this.follow(ref));
+  }
+
+  /** Puts a state in place: from probation, or from the jar. */
+  activate(object: object, record: ObjectRecord): void {
+    if (record.status === Status.probation) {
+      putBack(record);
+      return;
+    }
+    this.makeRoom();
+    this.#fill(object, record, this.#jar.load(record.oid!));
+  }
+
+  /** Loads those of these objects that are not in memory, in batches. */
+  loadMissing(oids: readonly Oid[], required: boolean): void {
+    const missing: Oid[] = [];
+    const asked = new Set<Oid>();
+    for (const oid of oids) {
+      if (asked.has(oid)) continue;
+      asked.add(oid);
+      const object = this.#identity.get(oid);
+      if (object === undefined || recordOf(object)!.status === Status.ghost) missing.push(oid);
+    }
+    for (let at = 0; at < missing.length; at += BATCH) {
+      this.makeRoom();
+      this.#loadBatch(missing.slice(at, at + BATCH), required);
+    }
+  }
+
+  /** Before a load, so that what is loaded is not the first to go. */
+  makeRoom(): void {
+    if (this.eviction.crowded) this.eviction.round();
+    this.eviction.relieveBudget();
+  }
+
+  /** An object's record is stored, and so long. `loose`: it was converted in place, and others hold it or nobody. */
+  settle(object: object, record: ObjectRecord, size: number, loose: boolean): void {
+    if (loose) record.place |= Place.loose;
+    this.eviction.resized(record, size);
+    if ((record.place & Place.loose) !== 0) this.#identity.loosen(record.oid!, object);
+    else this.eviction.loaded(object, record);
+  }
+
+  /** An object leaves the cache with its state. */
+  release(object: object, record: ObjectRecord): void {
+    this.eviction.unloaded(record);
+    if (record.oid !== undefined) this.#identity.delete(record.oid);
+    if (record.status === Status.probation) putBack(record);
+    if (record.status !== Status.ghost) record.status = Status.unsaved;
+    record.oid = undefined;
+    record.cache = undefined;
+    record.watch = undefined;
+    setPending(object, undefined);
+  }
+
+  /** Lets go of everything. */
+  clear(): void {
+    for (const object of [...this.#identity.objects()]) {
+      const record = recordOf(object)!;
+      this.release(object, record);
+      record.place &= Place.loose;
+    }
+    this.#identity.clear();
+    this.eviction.clear();
+    this.#refresh.clear();
+  }
+
+  /** Drops a state; what the program holds of it is sealed. */
+  drop(object: object, record: ObjectRecord, reason: DropReason): void {
+    if (record.oid === undefined) throw new ClosedCacheError();
+    this.#cache.exposures.seal(record, reason);
+    this.eviction.unloaded(record);
+    const model = (record.aside ?? record.state)[0].model;
+    record.state = model.ghost;
+    record.aside = undefined;
+    record.ready = 0;
+    record.status = Status.ghost;
+    if (isManaged(object)) object.dropState();
+    if (model.volatile) dropVolatile(object, model);
+    this.#identity.loosen(record.oid, object);
+  }
+
+  /** Drops the state of an object unless it is changed. */
+  dropClean(object: object): void {
+    const record = recordOf(object)!;
+    if (record.status !== Status.saved && record.status !== Status.probation) return;
+    this.eviction.dropped += 1;
+    this.drop(object, record, 'eviction');
+  }
+
+  /** Notes an invalidated object: if somebody holds it at the boundary, it shows the fields of its new record then. */
+  refreshLater(oid: Oid, object: object): void {
+    if (!mayBeGhost(object)) this.#refresh.add(oid);
+  }
+
+  /** Loads invalidated objects that are held, in one batch. */
+  refresh(): void {
+    if (this.#refresh.size === 0) return;
+    const oids = [...this.#refresh].filter((oid) => {
+      const object = this.#identity.get(oid);
+      return object !== undefined && recordOf(object)!.status === Status.ghost;
+    });
+    this.#refresh.clear();
+    try {
+      this.loadMissing(oids, false);
+    } catch {
+      // They stay ghosts, and whoever touches one hears the error.
+    }
+  }
+
+  #awaken(object: object): void {
+    const record = recordOf(object)!;
+    if (record.status >= Status.probation && !mayBeGhost(object)) this.activate(object, record);
+  }
+
+  #load(oid: Oid): object {
+    this.makeRoom();
+    return this.#admit(oid, this.#jar.load(oid));
+  }
+
+  #admit(oid: Oid, loaded: LoadedRecord): object {
+    const object = this.#loader.make(oid, loaded);
+    this.loads += 1;
+    this.#identity.hold(oid, object);
+    this.eviction.loaded(object, recordOf(object)!);
+    return object;
+  }
+
+  #fill(object: object, record: ObjectRecord, loaded: LoadedRecord): void {
+    this.#loader.fill(object, record, loaded);
+    this.loads += 1;
+    if ((record.place & Place.loose) !== 0) return;
+    this.#identity.hold(record.oid!, object);
+    this.eviction.loaded(object, record);
+  }
+
+  #loadBatch(oids: readonly Oid[], required: boolean): void {
+    const records = oids.length === 1 && required ? [this.#jar.load(oids[0]!)] : this.#jar.loadMany(oids);
+    for (let i = 0; i < oids.length; i++) {
+      const record = records[i];
+      const oid = oids[i]!;
+      if (record === undefined) {
+        if (required) throw new POSKeyError(oid);
+        continue;
+      }
+      const object = this.#identity.get(oid);
+      if (object === undefined) this.#admit(oid, record);
+      else if (recordOf(object)!.status === Status.ghost) this.#fill(object, recordOf(object)!, record);
+    }
+  }
+}
+
+function setAside(object: object, record: ObjectRecord): void {
+  if (!isManaged(object)) {
+    record.aside = record.state;
+    record.state = record.state[0].model.ghost;
+  }
+  record.status = Status.probation;
+}
+
+function putBack(record: ObjectRecord): void {
+  if (record.aside !== undefined) {
+    record.state = record.aside;
+    record.aside = undefined;
+  }
+  record.status = Status.saved;
+}

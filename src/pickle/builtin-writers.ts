@@ -62,20 +62,41 @@ export function orderedDict(map: Map<unknown, unknown>): Reduction {
   return { by: 'call', cls: g.orderedDict, args: [], pairs: [...map] };
 }
 
+/** The 10 bytes of a moment in UTC; overwritten by the next call. */
+export function dateBytes(date: Date): Uint8Array {
+  const year = date.getUTCFullYear();
+  const microsecond = date.getUTCMilliseconds() * 1000;
+  scratch[0] = year >> 8;
+  scratch[1] = year;
+  scratch[2] = date.getUTCMonth() + 1;
+  scratch[3] = date.getUTCDate();
+  scratch[4] = date.getUTCHours();
+  scratch[5] = date.getUTCMinutes();
+  scratch[6] = date.getUTCSeconds();
+  scratch[7] = microsecond >> 16;
+  scratch[8] = microsecond >> 8;
+  scratch[9] = microsecond;
+  return scratch;
+}
+
+const scratch = Buffer.alloc(10);
+/** The first moment of the year 1 and of the year 10000. */
+const FIRST = -62_135_596_800_000;
+const BEYOND = 253_402_300_800_000;
+
+/** Whether Python's datetime can hold it: the years 1 to 9999. */
+export function isDatetime(date: Date): boolean {
+  const time = date.getTime();
+  return time >= FIRST && time < BEYOND;
+}
+
 /** A moment in UTC. */
 function date(value: Date): Reduction {
-  const time = Date.prototype.getTime.call(value);
-  const utc = new Date(time);
-  const year = utc.getUTCFullYear();
-  if (!(year >= 1 && year <= 9999)) return fromJs(dateCall(time));
-  const clock = [
-    utc.getUTCMonth() + 1,
-    utc.getUTCDate(),
-    utc.getUTCHours(),
-    utc.getUTCMinutes(),
-    utc.getUTCSeconds(),
-  ];
-  return call(g.datetime, timeBytes(clock, year, utc.getUTCMilliseconds() * 1000), PyTimezone.utc);
+  // Of another realm, it may lack the methods of this one's.
+  const utc = new Date(Date.prototype.getTime.call(value));
+  return isDatetime(utc)
+    ? call(g.datetime, Buffer.from(dateBytes(utc)), PyTimezone.utc)
+    : fromJs(dateCall(utc.getTime()));
 }
 
 function pyDateTime(value: PyDateTime, keepFold: boolean): Reduction {

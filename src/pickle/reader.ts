@@ -20,6 +20,8 @@ import { currentName } from './names';
 import { FLOAT_NOTE, Notes } from './notes';
 import { decodeLong } from './numbers';
 import { define } from './shapes';
+import { isUtc, putUtc, TIMEZONE } from './utc';
+import { PyTimezone } from './datetime';
 import { StringReader } from './strings';
 import { WriteAs } from './write-as';
 import { decode8Bit, isTextOpcode, parseQuoted, readTextOpcode } from './text-opcodes';
@@ -482,6 +484,11 @@ export class PickleReader {
           const text = isKey ? strings.key(start, pos) : strings.value(start, pos);
           if (text === undefined) throw this.#error('A string is no UTF-8', at);
           stack[sp++] = text;
+          // Nearly every string is followed by its number in the memo.
+          if (buf[pos] === 0x71 && pos + 1 < end) {
+            memo.put(buf[pos + 1]!, text);
+            pos += 2;
+          }
           break;
         }
         case 0x4b: // BININT1
@@ -637,8 +644,13 @@ export class PickleReader {
           break;
         }
         case 0x63: // GLOBAL
-          stack[sp++] = this.#global(at, pos);
+          stack[sp] = this.#global(at, pos);
           pos = this.#globals.end;
+          if (stack[sp] === TIMEZONE && isUtc(buf, pos, end)) {
+            stack[sp] = PyTimezone.utc;
+            pos = putUtc(buf, pos, memo);
+          }
+          sp++;
           break;
         case 0x2e: // STOP
           if (sp <= fence || markCount > 0) throw this.#underflow(at);

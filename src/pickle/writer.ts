@@ -2,8 +2,16 @@
  * The pickler: protocol 3 as Python's own writes it, with the memo's numbers and the batches of 1,000 (`Lib/pickle.py`).
  * Equal input gives equal bytes. Strings are memoized by value, objects by identity.
  */
-import { reduceBuiltin, orderedDict, smallBigInt, undefinedReduction } from './builtin-writers';
+import {
+  dateBytes,
+  isDatetime,
+  reduceBuiltin,
+  orderedDict,
+  smallBigInt,
+  undefinedReduction,
+} from './builtin-writers';
 import { ByteArray, PyDict } from './containers';
+import { PyTimezone } from './datetime';
 import { MAX_DEPTH } from './depth';
 import { PicklingError } from './errors';
 import { Frame, FrameStack } from './frames';
@@ -24,6 +32,9 @@ const IN_PROGRESS = -2;
 /** Buffers that no writer uses now: a writer for a single value would spend more on a new one than on the value. */
 const spare: [Output, WriteMemo][] = [];
 
+const datetime = Global.of('datetime', 'datetime');
+const timezone = Global.of('datetime', 'timezone');
+const timedelta = Global.of('datetime', 'timedelta');
 const encodeGlobal = Global.of('_codecs', 'encode');
 const newObjEx = Global.of('copyreg', '__newobj_ex__');
 
@@ -263,8 +274,43 @@ export class PickleWriter {
     this.#reduce(bytes, { by: 'call', cls: encodeGlobal, args: [text, 'latin1'] });
   }
 
+  /** A moment in UTC, without the general way of calls: dates are frequent. Same bytes. */
+  #date(date: Date): void {
+    const { out, memo } = this;
+    this.global(datetime);
+    out.binBytes(dateBytes(date));
+    this.put();
+    const utc = PyTimezone.utc;
+    if (!this.#fetch(utc)) {
+      this.global(timezone);
+      this.global(timedelta);
+      for (let i = 0; i < 3; i++) out.byte2(0x4b, 0);
+      out.byte(0x87);
+      this.put();
+      out.byte(0x52);
+      this.#putObject(utc.offset);
+      out.byte(0x85);
+      this.put();
+      out.byte(0x52);
+      this.#putObject(utc);
+    }
+    out.byte(0x86);
+    this.put();
+    out.byte(0x52);
+    memo.set(date, memo.count);
+    this.put();
+  }
+
   #builtin(object: object): void {
     if (this.#fetch(object)) return;
+    if (
+      Object.getPrototypeOf(object) === Date.prototype &&
+      this.#protocol >= 3 &&
+      isDatetime(object as Date)
+    ) {
+      this.#date(object as Date);
+      return;
+    }
     if (types.isUint8Array(object) && !(object instanceof ByteArray)) {
       this.#bytes(object);
     } else if (types.isMap(object)) {

@@ -81,6 +81,20 @@ export class ClassMeta {
     return Object.freeze([cls, this.newargs === null ? null : Object.freeze([...(this.newargs ?? [])])]);
   }
 
+  #header: Uint8Array | undefined = undefined;
+
+  /**
+   * The record's first pickle in the form of a class alone, with number 0 in the memo.
+   * @internal
+   */
+  get header(): Uint8Array {
+    return (this.#header ??= Buffer.concat([
+      Buffer.from([0x80, 3, 0x63]),
+      this.global.line,
+      Buffer.from([0x71, 0, 0x2e]),
+    ]));
+  }
+
   /** The class without its arguments: the canonical object. */
   get bare(): ClassMeta {
     return ClassMeta.ofGlobal(this.global);

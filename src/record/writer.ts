@@ -53,9 +53,8 @@ export class RecordWriter {
     const writer = this.#writer;
     writer.reset();
     if (cls.form === 'class') {
-      writer.out.byte2(0x80, 3);
-      writer.global(cls.global);
-      writer.out.byte(0x2e);
+      writer.out.bytes(cls.header);
+      writer.memo.set(cls.global, writer.memo.count++);
     } else {
       writer.write(cls.pickled);
     }

@@ -213,10 +213,7 @@ export class ClientStorage implements Storage {
 
   /** As {@link sync} with `serverSync`, without blocking. */
   async syncAsync(): Promise<void> {
-    const connection = await this.#link.requireAsync();
-    const call = connection.call('ping', tuple(), () => undefined);
-    await this.#link.settled(call);
-    call.result();
+    await this.#link.readAsync((connection) => connection.call('ping', tuple(), () => undefined));
   }
 
   /** Asks the server: what is here may be older, and a pack may have removed it. */
@@ -286,13 +283,17 @@ export class ClientStorage implements Storage {
 
   /** As {@link prefetchBefore}, and resolves when the records are here. */
   async prefetchAsync(oids: readonly Oid[], tid: Tid = NOW): Promise<void> {
-    const connection = await this.#link.requireAsync();
-    const calls = oids
-      .filter((oid) => !this.#cache.has(oid, tid))
-      .map((oid) => this.#view.load(connection, oid, tid));
-    await Promise.all(calls.map((call) => this.#link.settled(call)));
-    for (const call of calls)
-      if (call.error !== undefined && !(call.error instanceof POSKeyError)) throw call.error;
+    await this.#link.requireAsync();
+    const wanted = oids.filter((oid) => !this.#cache.has(oid, tid));
+    await Promise.all(wanted.map((oid) => this.#fetchAsync(oid, tid)));
+  }
+
+  async #fetchAsync(oid: Oid, tid: Tid): Promise<void> {
+    try {
+      await this.#link.readAsync((connection) => this.#view.load(connection, oid, tid));
+    } catch (error) {
+      if (!(error instanceof POSKeyError)) throw error;
+    }
   }
 
   objectCount(): number {

@@ -65,6 +65,16 @@ export class ServerLink {
     }
   }
 
+  /** As {@link read}, without blocking. */
+  async readAsync<Result>(start: (connection: ServerConnection) => Call<Result>): Promise<Result> {
+    for (;;) {
+      const connection = await this.requireAsync();
+      const call = start(connection);
+      await this.settled(call as Call<unknown>);
+      if (!(call.error instanceof ClientDisconnected) || !connection.closed) return call.result();
+    }
+  }
+
   /** Does the work, blocking. */
   run<Result>(work: ServerWork<Result>): Result {
     for (;;) {

@@ -10,11 +10,11 @@
  *
  * | block | |
  * |---|---|
- * | `a` | u32 total size; oid; start tid; end tid (0: current); u16 0; u32 length; data; oid; CRC-32 of oid, start tid and data |
+ * | `a` | u32 total size; oid; start tid; end tid (0: current); u16 0; u32 length; data; oid; CRC-32 of oid, start tid and data; CRC-32 of end tid |
  * | `f` | u32 total size; nothing of use |
  * | `1` … `4` | this many bytes of nothing |
  *
- * Python writes no CRC and reads over it; blocks without it are believed. New records go where the ring stands and push out what
+ * Python writes no CRCs and reads over them; blocks without it are believed. New records go where the ring stands and push out what
  * is in the way; a record that is used when it has fallen far behind moves to the front. A block's status byte is written last.
  */
 import { ClientCacheError } from '../errors';
@@ -25,8 +25,8 @@ import { crc32 } from '../../storage/index';
 export const CACHE_MAGIC = Buffer.from('ZEC3', 'latin1');
 export const CACHE_HEADER = 12;
 const BLOCK_HEADER = 35;
-/** Header, closing oid, CRC. */
-const OVERHEAD = BLOCK_HEADER + 8 + 4;
+/** Header, closing oid, CRCs. */
+const OVERHEAD = BLOCK_HEADER + 8 + 8;
 const PYTHON_OVERHEAD = BLOCK_HEADER + 8;
 const ALLOCATED = 0x61;
 const FREE = 0x66;
@@ -48,6 +48,7 @@ interface Block {
   end: Tid | undefined;
   readonly offset: number;
   readonly size: number;
+  readonly hasChecksums: boolean;
 }
 
 /** Counters since the cache was opened. */
@@ -234,8 +235,9 @@ export class RecordCache {
     bytes.writeUInt16BE(0, 29);
     bytes.writeUInt32BE(data.length, 31);
     bytes.set(data, BLOCK_HEADER);
-    oidToBytes(oid, bytes, size - 12);
-    bytes.writeUInt32BE(checksum(bytes, data.length), size - 4);
+    oidToBytes(oid, bytes, size - 16);
+    bytes.writeUInt32BE(checksum(bytes, data.length), size - 8);
+    bytes.writeUInt32BE(crc32(bytes.subarray(21, 29), 0), size - 4);
     if (rest > 0) {
       writeFreeHeader(bytes, size, rest);
       this.#filled.set(offset + size, rest);
@@ -243,7 +245,7 @@ export class RecordCache {
     // Until this write a reader of the file sees one free block; a kill can't tear it, and a checksum guards it.
     this.#medium.write(bytes, offset);
     this.#counters.stored++;
-    this.#remember({ oid, start, end, offset, size });
+    this.#remember({ oid, start, end, offset, size, hasChecksums: true });
     this.#position = offset + size;
   }
 
@@ -292,6 +294,11 @@ export class RecordCache {
     const bytes = Buffer.allocUnsafe(8);
     tidToBytes(tid, bytes);
     this.#medium.write(bytes, block.offset + 21);
+    if (block.hasChecksums) {
+      const check = Buffer.allocUnsafe(4);
+      check.writeUInt32BE(crc32(bytes, 0));
+      this.#medium.write(check, block.offset + block.size - 4);
+    }
     this.#list(block);
   }
 
@@ -352,6 +359,7 @@ export class RecordCache {
       end: end === ZERO_TID ? undefined : end,
       offset,
       size,
+      hasChecksums: size === length + OVERHEAD,
     };
     // Two current revisions of one object can't be: the file is not ours, or was torn.
     if (block.end === undefined && this.#current.has(block.oid)) return 0;
@@ -381,11 +389,13 @@ function dataOf(bytes: Buffer, block: Block): Buffer | undefined {
   const hasChecksum = bytes.length === length + OVERHEAD;
   if (bytes[0] !== ALLOCATED || (!hasChecksum && bytes.length !== length + PYTHON_OVERHEAD)) return undefined;
   if (oidFromBytes(bytes, 5) !== block.oid || tidFromBytes(bytes, 13) !== block.start) return undefined;
-  if (hasChecksum && bytes.readUInt32BE(bytes.length - 4) !== checksum(bytes, length)) return undefined;
+  if (hasChecksum && bytes.readUInt32BE(bytes.length - 8) !== checksum(bytes, length)) return undefined;
+  if (hasChecksum && bytes.readUInt32BE(bytes.length - 4) !== crc32(bytes.subarray(21, 29), 0))
+    return undefined;
   return bytes.subarray(BLOCK_HEADER, BLOCK_HEADER + length);
 }
 
-/** Of oid, start tid, and data. The end tid changes in place. */
+/** Of oid, start tid, and data. The end tid changes in place and has its own. */
 function checksum(bytes: Buffer, length: number): number {
   return crc32(bytes.subarray(BLOCK_HEADER, BLOCK_HEADER + length), crc32(bytes.subarray(5, 21), 0));
 }

@@ -35,14 +35,17 @@ export function check(collection: object): void {
   if (problems.length > 0) throw new TreeProblemsError(collection as TreeNode, problems);
 }
 
-/** As {@link check}, giving the problems. */
-export function findProblems(collection: object): TreeProblem[] {
+/**
+ * As {@link check}, giving the problems.
+ * @param visited called with each node
+ */
+export function findProblems(collection: object, visited?: (node: TreeNode) => void): TreeProblem[] {
   if (!(collection instanceof TreeNode)) {
     throw new DamagedTreeError(
       `${describeNode(collection)} is no tree, bucket or set: there is nothing to check.`,
     );
   }
-  const inspection = new Inspection(collection);
+  const inspection = new Inspection(collection, visited);
   inspection.visit(collection, [], undefined, undefined);
   inspection.checkChain();
   return inspection.problems;
@@ -54,14 +57,17 @@ type Bound = readonly [unknown] | undefined;
 class Inspection {
   readonly problems: TreeProblem[] = [];
   readonly #root: TreeNode;
+  readonly #visited: ((node: TreeNode) => void) | undefined;
   readonly #leaves: { leaf: TreeNode; path: readonly number[] }[] = [];
   #depth = -1;
 
-  constructor(root: TreeNode) {
+  constructor(root: TreeNode, visited: ((node: TreeNode) => void) | undefined) {
     this.#root = root;
+    this.#visited = visited;
   }
 
   visit(node: TreeNode, path: readonly number[], low: Bound, high: Bound): void {
+    this.#visited?.(node);
     const content = contentOf(node);
     this.#checkKeys(node, path, content.leaf ? content.length : content.length - 1, low, high);
     if (content.leaf) {

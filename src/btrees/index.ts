@@ -6,6 +6,7 @@ export { Collection } from './collection';
 export { Mapping, type KeySource } from './mapping';
 export { KeySet } from './key-set';
 export { check, findProblems, TreeProblemsError, type TreeProblem } from './check';
+export { checkAll, isNodeClass, type CollectionReport } from './check-all';
 export { Length } from './length';
 export { display, type DisplayOptions } from './display';
 export {

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { ZodbError } from '../errors';
 import { backup, restore } from './commands/backup';
 import { check } from './commands/check';
+import { checkBTrees } from './commands/check-btrees';
 import { dump, type DumpCommandOptions } from './commands/dump';
 import { history, type HistoryCommandOptions } from './commands/history';
 import { info } from './commands/info';
@@ -69,6 +70,9 @@ function makeProgram(surroundings: Surroundings, setExitCode: (code: number) => 
   command('check', 'read everything and tell what is damaged')
     .argument('[database]', DATABASE)
     .action((database?: string) => action((context) => check(context, database)));
+  command('check-btrees', 'look for damage in every BTree: structure, order and linkage')
+    .argument('[database]', DATABASE)
+    .action((database?: string) => action((context) => checkBTrees(context, database)));
   command('pack', 'remove old revisions and unreachable objects')
     .argument('[database]', DATABASE)
     .option('--days <n>', 'keep revisions of the last days')

@@ -222,10 +222,9 @@ function saveIndexAs(file: string, delta: DeltaStorage): void {
 
 /** The tid of the last transaction in a backup file. */
 function lastTid(file: BackupFile): Tid {
-  let tail = Buffer.alloc(0);
   const pieces: Buffer[] = [];
   for (const piece of readBackup(file)) pieces.push(Buffer.from(piece));
-  tail = Buffer.concat(pieces);
+  const tail = Buffer.concat(pieces);
   const length = Number(tail.readBigUInt64BE(tail.length - 8));
   return tail.readBigUInt64BE(tail.length - 8 - length) as Tid;
 }

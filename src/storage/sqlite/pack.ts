@@ -2,8 +2,8 @@
  * Packing, in steps of a few milliseconds, each of which leaves the database whole: a pack that was killed is simply
  * done again, and what it removed stays removed.
  *
- * 1. Former revisions that were superseded at the pack time go: a prefix of `history`.
- * 2. Whatever can be reached is marked (gc-mark.ts), while others read and commit.
+ * 1. Whatever can be reached is marked (gc-mark.ts), while others read and commit.
+ * 2. Former revisions that were superseded at the pack time go: a prefix of `history`.
  * 3. Objects that are not marked go, in batches under the write lock, each after the marks have caught up with what was
  *    committed meanwhile. A commit that would refer to something removed is refused by the count of removals.
  * 4. Transactions that keep nothing, blobs and their contents go; pages are given back.
@@ -86,9 +86,11 @@ export class Pack {
       return;
     }
     try {
-      yield* this.#write('begin', () => this.#begin());
-      yield* this.#trim();
+      yield* this.#write('begin', () => this.#lock.acquire());
+      // First what can fail for a damaged or unreadable record: then nothing is gone yet.
       const marks = yield* this.#mark();
+      yield* this.#write('history', () => this.#begin());
+      yield* this.#trim();
       yield* this.#sweepObjects(marks);
       yield* this.#sweepTransactions();
       yield* sweepBlobs(this.#handle, this.#blobs, this.#counts, (phase, work) => this.#write(phase, work));
@@ -103,7 +105,6 @@ export class Pack {
   }
 
   #begin(): void {
-    this.#lock.acquire();
     const packed = Number(readMeta(this.#handle, 'packed') ?? 0);
     if (this.#packSeq > packed) writeMeta(this.#handle, 'packed', this.#packSeq);
   }

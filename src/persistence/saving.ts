@@ -35,6 +35,8 @@ export class Saver {
   #next = 0;
   #queued = new Set<object>();
   #sizes = new Map<Oid, number>();
+  /** New objects that nobody added: they belong to the database that reached them first, and to one only. */
+  readonly reached = new WeakSet<object>();
   #adopted = new WeakSet<object>();
 
   constructor(cache: ObjectCacheImpl, loader: Loader) {
@@ -201,6 +203,7 @@ export class Saver {
       return record;
     }
     const made = this.#cache.adoptReached(object);
+    this.reached.add(object);
     this.#enqueue(object);
     return made;
   }
@@ -234,6 +237,11 @@ export class Saver {
     if (mine.sibling(jar.databaseName).cache !== record.cache) {
       throw new InvalidObjectReference(
         `A ${name} of database ${jar.databaseName} can be referred to only through this connection's own connection to that database (getConnection).`,
+      );
+    }
+    if (record.serial === 0n && record.cache!.wasReached(object)) {
+      throw new InvalidObjectReference(
+        `A new ${name} is reachable from the databases ${jar.databaseName} and ${mine.databaseName}: say where it belongs with add() of the connection to that database.`,
       );
     }
     return new ForeignRef(jar.databaseName, record.oid!, this.#referenceClass(object, record));

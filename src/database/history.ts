@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from '../errors';
 import { dateOfTid, type Oid, type Tid } from '../ids';
 import { requireCapability, type Storage } from '../storage/index';
 import { differingFields } from './conflict-details';
@@ -18,6 +19,9 @@ export interface Revision {
 /** The newest `size` revisions of an object, newest first. */
 export function revisionsOf(storage: Storage, oid: Oid, size: number): Revision[] {
   requireCapability(storage, 'history');
+  if (!Number.isInteger(size) || size < 1) {
+    throw new InvalidArgumentError(`size must be a positive integer, not ${size}.`);
+  }
   // One more than asked for, to compare the oldest one with.
   const entries = storage.history!(oid, size + 1);
   return entries.slice(0, size).map(({ tid, meta, size: bytes }, index) => {

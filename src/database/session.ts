@@ -186,7 +186,10 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
       this.#manager?.current?.abort();
     } catch (error) {
       // An asynchronous commit is under way: it will find its storage closed.
-      this.warn('close', `The database was closed during a transaction that could not be aborted: ${String(error)}`);
+      this.warn(
+        'close',
+        `The database was closed during a transaction that could not be aborted: ${String(error)}`,
+      );
     }
     if (this.isOpen) this.#close();
   }
@@ -238,7 +241,8 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
   newTransaction(): void {
     if (!this.isOpen) return;
     // What was changed inside plain values before an explicit begin() is aborted by it, as other changes are.
-    if (!this.#joined) this.#dropStrayChanges(this.#manager!.explicit ? 'outside of any transaction' : undefined);
+    if (!this.#joined)
+      this.#dropStrayChanges(this.#manager!.explicit ? 'outside of any transaction' : undefined);
     this.#newSnapshot();
   }
 

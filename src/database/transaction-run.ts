@@ -72,7 +72,7 @@ export function runTransaction(db: DB, fn: Body, { attempts, ...options }: Trans
   return runInContext(body, {
     ...options,
     note: note === '_' ? '' : note,
-    ...(attempts && { tries: attempts }),
+    ...(attempts !== undefined && { tries: attempts }),
   });
 }
 

@@ -9,7 +9,7 @@
  * ```
  */
 import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
-import { ZodbError } from '../errors';
+import { InvalidArgumentError, ZodbError } from '../errors';
 import { formatOid, oidFromBytes, oidToBytes, type Oid } from '../ids';
 
 const MAGIC = Buffer.from('ZEXP', 'latin1');
@@ -35,6 +35,11 @@ export class ExportSource {
 
   /** @param source a path, or the content itself */
   constructor(source: string | Uint8Array) {
+    if (typeof source !== 'string' && !(source instanceof Uint8Array)) {
+      throw new InvalidArgumentError(
+        `An export is read from a path or from bytes, not from ${typeof source}.`,
+      );
+    }
     if (typeof source === 'string') {
       this.#fd = openSync(source, 'r');
       this.size = fstatSync(this.#fd).size;

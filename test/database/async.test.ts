@@ -109,7 +109,9 @@ onEveryDatabase('asynchronous work', (open) => {
     });
     db.transaction((root) => {
       expect((root.total as Length).value).toBe(120 * rounds);
-      const balances = [...(root.accounts as OOBTree<string, Account>).values()].map(({ balance }) => balance);
+      const balances = [...(root.accounts as OOBTree<string, Account>).values()].map(
+        ({ balance }) => balance,
+      );
       expect(balances).toEqual(Array.from({ length: 10 }, () => 10 * rounds));
     });
     expect(most).toBeLessThanOrEqual(10);

@@ -79,7 +79,7 @@ class Actor {
     const object = this.object(name);
     return object instanceof Cell
       ? { value: object.value, list: [...object.list] }
-      : { value: object.value, list: [] };
+      : { value: Number(object.value), list: [] };
   }
 
   begin(): void {

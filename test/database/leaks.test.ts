@@ -225,7 +225,9 @@ onEveryDatabase('a connection', (open) => {
       expect(await waiting).toBe('served');
       clearInterval(timer);
     });
-    expect(warnings[0]).toMatch(/^A connection opened at 20.* was never closed, and is lost: at .*leaks\.test\.ts/);
+    expect(warnings[0]).toMatch(
+      /^A connection opened at 20.* was never closed, and is lost: at .*leaks\.test\.ts/,
+    );
   });
 
   test('with changes in the process-wide transaction is not lost, though nobody holds it', async () => {

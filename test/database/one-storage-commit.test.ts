@@ -1,5 +1,13 @@
 /** Several who write to one storage in one transaction: connections of one manager, and undos. */
-import { ConnectionStateError, oidOf, persistent, TransactionManager, UndoError, type Connection, type DB } from 'zodb';
+import {
+  ConnectionStateError,
+  oidOf,
+  persistent,
+  TransactionManager,
+  UndoError,
+  type Connection,
+  type DB,
+} from 'zodb';
 import { Length } from 'zodb/btrees';
 import { onEveryDatabase, user } from './databases';
 
@@ -15,25 +23,28 @@ function pair(db: DB): { manager: TransactionManager; one: Connection; two: Conn
 }
 
 onEveryDatabase('a transaction', (open) => {
-  test.each([false, true])('commits what two connections of one manager changed (async: %s)', async (async) => {
-    const db = open();
-    const { manager, one, two } = pair(db);
-    one.root.a = new Thing('a');
-    one.root.b = new Thing('b');
-    manager.commit();
-    const before = db.lastTransaction();
-    (one.root.a as Thing).label = 'a2';
-    (two.root.b as Thing).label = 'b2';
-    if (async) await manager.commitAsync();
-    else manager.commit();
-    expect([one, two].map(({ root }) => [(root.a as Thing).label, (root.b as Thing).label])).toEqual([
-      ['a2', 'b2'],
-      ['a2', 'b2'],
-    ]);
-    expect([...db.storage.iterate!((before + 1n) as typeof before)]).toHaveLength(1);
-    const ben = user(db);
-    expect((ben.root.b as Thing).label).toBe('b2');
-  });
+  test.each([false, true])(
+    'commits what two connections of one manager changed (async: %s)',
+    async (async) => {
+      const db = open();
+      const { manager, one, two } = pair(db);
+      one.root.a = new Thing('a');
+      one.root.b = new Thing('b');
+      manager.commit();
+      const before = db.lastTransaction();
+      (one.root.a as Thing).label = 'a2';
+      (two.root.b as Thing).label = 'b2';
+      if (async) await manager.commitAsync();
+      else manager.commit();
+      expect([one, two].map(({ root }) => [(root.a as Thing).label, (root.b as Thing).label])).toEqual([
+        ['a2', 'b2'],
+        ['a2', 'b2'],
+      ]);
+      expect([...db.storage.iterate!((before + 1n) as typeof before)]).toHaveLength(1);
+      const ben = user(db);
+      expect((ben.root.b as Thing).label).toBe('b2');
+    },
+  );
 
   test('is refused as a whole when its two connections changed the same object', () => {
     const db = open();

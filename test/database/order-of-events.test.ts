@@ -29,7 +29,8 @@ test('open polls once; a load asks once; what is loaded is not asked for again',
   const { db, taken } = setUp();
   const conn = db.open({ transactionManager: new TransactionManager() });
   const opened = taken();
-  void ((conn.root as { thing: Thing }).thing.label + (conn.root as { thing: Thing }).thing.label);
+  const { root } = conn as unknown as Connection<{ thing: Thing }>;
+  void (root.thing.label + root.thing.label);
   expect([opened, taken()]).toEqual([['2.poll'], ['2.load 0', '2.load 1']]);
   db.close();
 });
@@ -40,14 +41,7 @@ test('a commit: begin, stores, vote, finish, next snapshot', () => {
   thing.label = 'changed';
   expect(taken()).toEqual([]);
   manager.commit();
-  expect(taken()).toEqual([
-    '1.tpcBegin',
-    '1.store 1',
-    '1.store 2',
-    '1.tpcVote',
-    '1.tpcFinish',
-    '1.poll',
-  ]);
+  expect(taken()).toEqual(['1.tpcBegin', '1.store 1', '1.store 2', '1.tpcVote', '1.tpcFinish', '1.poll']);
   expect(oidOf(thing.next)).toBe(2);
   expect(conn.isOpen).toBe(true);
   db.close();

@@ -116,7 +116,8 @@ const tasks: Record<Task['do'], (db: DB, task: Task) => TaskResult> = {
 function main(task: Task): TaskResult {
   for (;;) {
     try {
-      const root = task.do === 'add-missing-keys' ? { first: () => new Box(), second: () => new Box() } : {};
+      const root: Record<string, () => Box> =
+        task.do === 'add-missing-keys' ? { first: () => new Box(), second: () => new Box() } : {};
       const db = new DB(task.path, { root }) as unknown as DB;
       try {
         return tasks[task.do](db, task);

@@ -10,7 +10,7 @@
  * Source: `ZODB/src/ZODB/serialize.py`.
  */
 import { inspect } from 'node:util';
-import { Global, PickleError } from '../pickle/index';
+import { Global, PickleError, PicklingError } from '../pickle/index';
 
 /** How the metadata was written, so that it is written the same way again. */
 export type ClassForm = 'class' | 'class-args' | 'names-args';
@@ -85,9 +85,13 @@ export class ClassMeta {
 
   /**
    * The record's first pickle in the form of a class alone, with number 0 in the memo.
+   * Throws `PicklingError` for a name that GLOBAL can't hold.
    * @internal
    */
   get header(): Uint8Array {
+    if (this.toString().includes('\n')) {
+      throw new PicklingError('a class whose name has a line feed cannot be saved', '');
+    }
     return (this.#header ??= Buffer.concat([
       Buffer.from([0x80, 3, 0x63]),
       this.global.line,

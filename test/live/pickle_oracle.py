@@ -206,6 +206,15 @@ def answer(question):
         state = unpickler.load()
         return {'class': [cls.__module__, cls.__name__], 'value': {k: describe(v, {}) for k, v in state.items()},
                 'shared': state.get('shared') is state.get('shared_too')}
+    if op == 'broken':
+        from ZODB.broken import find_global
+
+        class BrokenUnpickler(pickle.Unpickler):
+            def find_class(self, module, name):
+                return find_global(module, name) if module == 'zodb_js' else super().find_class(module, name)
+
+        value = BrokenUnpickler(io.BytesIO(base64.b64decode(question['data']))).load()
+        return {'value': [repr(item) for item in value], 'again': base64.b64encode(pickle.dumps(value, 3)).decode()}
     raise ValueError(op)
 
 

@@ -246,6 +246,10 @@ describe('class metadata', () => {
     expect(() => reader.read(Buffer.alloc(0))).toThrow(/ends in the middle/);
   });
 
+  test('a name with a line feed is refused', () => {
+    expect(() => writer.write(ClassMeta.of('m', 'a\nb'), null)).toThrow(/line feed/);
+  });
+
   test('the memo runs through both pickles', () => {
     const record = write({ ref: strong(1, account) });
     expect(record.toString('latin1').split('bank.models')).toHaveLength(2);

@@ -14,7 +14,7 @@ import {
 import { blobRecord, mergeCounters, record, referencesOf, textOf } from '../../../src/testing/records';
 
 export interface Task {
-  readonly do: 'churn' | 'transfer' | 'hold' | 'initialise' | 'lock' | 'count';
+  readonly do: 'churn' | 'transfer' | 'hold' | 'initialise' | 'lock' | 'count' | 'pack';
   readonly path: string;
   readonly history?: 'all' | 'none';
   readonly seed?: number;
@@ -181,7 +181,15 @@ function lock(task: Task): void {
   setInterval(() => undefined, 1_000);
 }
 
+/** Packs once, saying so at each step. */
+function pack(task: Task): void {
+  const { storage } = open(task);
+  say('ready');
+  for (const { phase } of storage.pack()) say(phase);
+  storage.close();
+}
+
 if (process.argv[2]?.startsWith('{')) {
   const task = JSON.parse(process.argv[2]) as Task;
-  ({ churn, transfer, hold, initialise, lock, count })[task.do](task);
+  ({ churn, transfer, hold, initialise, lock, count, pack })[task.do](task);
 }

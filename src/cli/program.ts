@@ -7,6 +7,7 @@ import { dump, type DumpCommandOptions } from './commands/dump';
 import { history, type HistoryCommandOptions } from './commands/history';
 import { info } from './commands/info';
 import { pack, type PackCommandOptions } from './commands/pack';
+import { serveCommand } from './commands/serve';
 import { undo } from './commands/undo';
 import { EXIT, type Context } from './context';
 
@@ -64,6 +65,7 @@ function makeProgram(surroundings: Surroundings, setExitCode: (code: number) => 
   const command = (usage: string, description: string): Command =>
     program.command(usage).description(description);
 
+  program.addCommand(serveCommand());
   command('info', 'what a database is and holds')
     .argument('[database]', DATABASE)
     .action((database?: string) => action((context) => info(context, database)));

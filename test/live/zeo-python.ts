@@ -1,8 +1,7 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 
 const python = process.env.PYTHON ?? '/usr/bin/python3';
 
@@ -20,21 +19,26 @@ export function whatZeoLacks(): string | undefined {
 /** A running server of Python's. */
 export interface PythonServer {
   readonly port: number;
-  readonly directory: string;
   stop(): void;
 }
 
-/** Starts a server with `count` empty storages, `1` to `count`. */
-export async function startPythonServer(count: number, ...options: string[]): Promise<PythonServer> {
+/** Starts a server with `count` empty storages, `1` to `count`, and blocks until it listens. */
+export function startPythonServerNow(count: number, ...options: string[]): PythonServer {
   const directory = mkdtempSync(join(tmpdir(), 'zodb-zeo-python-'));
+  const output = join(directory, 'output');
   const script = join(__dirname, 'zeo_python_server.py');
   const child = spawn(python, [script, directory, String(count), 'client', ...options], {
-    stdio: ['ignore', 'pipe', 'ignore'],
+    stdio: ['ignore', openSync(output, 'w'), 'ignore'],
   });
-  const port = Number(await firstLine(child));
+  const signal = new Int32Array(new SharedArrayBuffer(4));
+  let port = 0;
+  for (let attempt = 0; port === 0 && attempt < 300; attempt++) {
+    Atomics.wait(signal, 0, 0, 50);
+    port = Number(readFileSync(output, 'utf8').split('\n')[0]);
+  }
+  if (port === 0) throw new Error("Python's ZEO server did not start");
   return {
     port,
-    directory,
     stop() {
       child.kill('SIGKILL');
       rmSync(directory, { recursive: true, force: true });
@@ -45,11 +49,4 @@ export async function startPythonServer(count: number, ...options: string[]): Pr
 /** Runs a Python program to its end and returns what it printed. */
 export function runPython(program: string, ...args: string[]): string {
   return execFileSync(python, ['-c', program, ...args], { encoding: 'utf8' });
-}
-
-function firstLine(child: ChildProcess): Promise<string> {
-  return new Promise((resolve, reject) => {
-    child.once('exit', (code) => reject(new Error(`Python's server ended with ${code}`)));
-    createInterface({ input: child.stdout! }).once('line', resolve);
-  });
 }

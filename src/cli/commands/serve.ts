@@ -78,17 +78,18 @@ async function serve(databases: readonly string[], flags: ServeFlags): Promise<v
     flags.status && 'port' in flags.status ? await serveStatusPage(server, flags.status) : undefined;
   if (page) log.info({ address: formatAddress(page.address) }, 'status page');
   if (flags.pidFile !== undefined) writeFileSync(flags.pidFile, `${process.pid}\n`);
-  let stopping = false;
-  const stop = async (signal: NodeJS.Signals): Promise<void> => {
-    if (stopping) return;
-    stopping = true;
-    log.info({ signal }, 'stopping');
-    await page?.close();
-    await server.close();
-    for (const storage of Object.values(storages)) storage.close();
-    if (flags.pidFile !== undefined) rmSync(flags.pidFile, { force: true });
-  };
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => void stop(signal));
+  log.info({ signal: await nextSignal() }, 'stopping');
+  await page?.close();
+  await server.close();
+  for (const storage of Object.values(storages)) storage.close();
+  if (flags.pidFile !== undefined) rmSync(flags.pidFile, { force: true });
+}
+
+/** The signal that ends the server; a second one, while it stops, has no effect. */
+function nextSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve(signal));
+  });
 }
 
 /** Named by the user, or by their number. */

@@ -1,0 +1,130 @@
+/** Our client against Python's ZEO server, and Python's client against ours. */
+import { storageConformance, type StorageSetup } from '../../src/testing';
+import { currentFramework, record, textOf, type TestFramework } from '../../src/testing';
+import { ClientStorage } from '../../src/zeo';
+import { TransactionMetaData, type Storage } from '../../src/storage';
+import { ServerThread } from '../zeo/server-thread';
+import { runPython, startPythonServerNow, whatZeoLacks } from './zeo-python';
+
+/** What Python's server does otherwise, and why; the suite is run without these. */
+const OTHERWISE = new Map([
+  ['later changes that can be merged stay', 'it merges undone changes only by classes that it can import'],
+  ['unreachable objects go, reachable ones stay, also through cycles', 'a pack reports nothing'],
+  ['without garbage collection unreachable objects stay', 'packs only with the settings of its storage'],
+  [
+    'what other databases refer to stays, with all it leads to',
+    'packs only with the settings of its storage',
+  ],
+  ['a dry run tells, and removes nothing', 'packs only with the settings of its storage'],
+  ['objects stored after the pack time stay, with what they refer to', 'its pack loses such objects'],
+  [
+    'a snapshot from before the pack reads what it needs, or is told to run again',
+    'answers None for what is packed away',
+  ],
+  [
+    'commits between the steps of a pack are kept, garbage that is linked again too',
+    'its pack loses such objects',
+  ],
+  ['packs asynchronously, with progress, and stops at a signal', 'a pack reports nothing'],
+  [
+    'a blob that was changed again can not be undone, though its record is the same',
+    'it compares records only',
+  ],
+  ['packing removes the contents of dropped revisions and objects only', 'a pack reports nothing'],
+  ['blobs are copied with their transactions', 'its protocol has no restoreBlob'],
+  ['a store over a deletion is a conflict; a new object may take the oid', 'it refuses the oid'],
+  ['deleted objects do not come', 'record_iternext stops at a deleted object'],
+]);
+
+const lack = whatZeoLacks();
+if (lack !== undefined) {
+  test(`Python's ZEO is not here: ${lack}`, () => expect(lack).toBeDefined());
+} else {
+  const framework: TestFramework = {
+    ...currentFramework(),
+    test: (name, run) => {
+      if (!OTHERWISE.has(name)) currentFramework().test(name, run);
+    },
+  };
+  for (const letter of ['Z', 'M']) {
+    const server = startPythonServerNow(130, ...(letter === 'M' ? ['msgpack'] : []));
+    const names = new Map<Storage, string>();
+    let used = 0;
+    const connect = (storage: string, options = {}): Storage => {
+      const client = new ClientStorage(`127.0.0.1:${server.port}`, {
+        storage,
+        serverSync: true,
+        waitTimeout: 10_000,
+        ...options,
+      });
+      names.set(client, storage);
+      return client;
+    };
+    const setup: StorageSetup = {
+      name: `a ZEO client of Python's server, ${letter}5`,
+      open: () => connect(String(++used)),
+      reopen(client) {
+        client.close();
+        return connect(names.get(client)!);
+      },
+      openReadOnly: (client) => connect(names.get(client)!, { readOnly: true }),
+      openAgain: (client) => connect(names.get(client)!),
+    };
+    afterAll(() => server.stop());
+    storageConformance(setup, framework);
+  }
+
+  test('a Python program reads and changes what a TypeScript program wrote, and the reverse', async () => {
+    const thread = new ServerThread();
+    const server = thread.start({ kind: 'memory' });
+    const client = new ClientStorage(`127.0.0.1:${server.port}`);
+    const printed = runPython(
+      `
+import sys, transaction, ZEO
+connection = ZEO.connection(('127.0.0.1', int(sys.argv[1])))
+connection.root.greeting = 'from Python'
+transaction.commit()
+connection.close()
+print('committed')
+`,
+      String(server.port),
+    );
+    expect(printed.trim()).toBe('committed');
+    client.sync();
+    await client.syncAsync();
+    expect(Buffer.from(client.load(0 as never).data).includes('from Python')).toBe(true);
+    client.close();
+    await thread.close();
+  });
+
+  test('Python opens a client cache that we wrote', async () => {
+    const thread = new ServerThread();
+    const server = thread.start({ kind: 'memory' });
+    const cachePath = `${thread.directory}/cache.zec`;
+    const client = new ClientStorage(`127.0.0.1:${server.port}`, { cachePath, cacheSize: 100_000 });
+    const txn = new TransactionMetaData();
+    client.tpcBegin(txn);
+    const oid = client.newOid();
+    client.store(oid, 0n as never, record('kept'), txn);
+    client.tpcVote(txn);
+    const tid = client.tpcFinish(txn);
+    client.close();
+    const printed = runPython(
+      `
+import sys
+from ZEO.cache import ClientCache
+from ZODB.utils import p64, u64
+cache = ClientCache(sys.argv[1], 100000)
+data, tid = cache.load(p64(int(sys.argv[2])))
+print(data.hex(), u64(tid))
+cache.close()
+`,
+      cachePath,
+      String(oid),
+    );
+    const [hex, number] = printed.trim().split(' ');
+    expect(textOf(Buffer.from(hex!, 'hex'))).toBe('kept');
+    expect(BigInt(number!)).toBe(tid);
+    await thread.close();
+  });
+}

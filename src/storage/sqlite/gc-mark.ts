@@ -12,7 +12,7 @@ import { prepareTransactions, rowChanges, type TransactionRow } from './transact
 import { nextKey } from './walk';
 
 /** How long a step may take, in milliseconds. */
-export const STEP_MS = 8;
+export const STEP_MS = 4;
 
 interface MarkedRow {
   readonly seq: number;

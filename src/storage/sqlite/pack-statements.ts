@@ -13,9 +13,9 @@ export interface SweptRow {
 }
 
 /** Rows looked at in one go. */
-export const SCAN_ROWS = 1_000;
+export const SCAN_ROWS = 400;
 /** Former revisions removed in one go. */
-const TRIM = 200;
+const TRIM = 100;
 
 /** The statements of a pack. */
 export class PackStatements {

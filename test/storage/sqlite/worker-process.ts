@@ -9,7 +9,8 @@ const cache = join(__dirname, '../../../node_modules/.cache/zodb-tests');
 const bundle = join(cache, `storage-worker-${process.pid}.cjs`);
 let isBuilt = false;
 
-function build(): string {
+/** Path of the bundled worker.ts. */
+export function workerBundle(): string {
   if (!isBuilt) {
     mkdirSync(cache, { recursive: true });
     buildSync({
@@ -37,7 +38,7 @@ export class Worker {
   #isGone = false;
 
   constructor(task: Task, command: string[] = []) {
-    const [program, ...args] = [...command, process.execPath, build(), JSON.stringify(task)];
+    const [program, ...args] = [...command, process.execPath, workerBundle(), JSON.stringify(task)];
     this.process = spawn(program!, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
       detached: true,

@@ -1,0 +1,210 @@
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker as Thread } from 'node:worker_threads';
+import Database from 'better-sqlite3';
+import { ZERO_TID, tidFromTime, type Tid } from '../../../src/ids';
+import { runSteps, runStepsAsync, SqliteStorage, TransactionMetaData } from '../../../src/storage';
+import { APPLICATION_ID, SCHEMA_VERSION } from '../../../src/storage/sqlite';
+import { openEngine } from '../../../src/storage/sqlite/open';
+import { resolveOptions } from '../../../src/storage/sqlite/options';
+import { blobRecord, record } from '../../../src/testing';
+import { Harness } from '../../../src/testing/harness';
+import { temporaryDirectory } from './temporary';
+import { COUNTER } from './worker';
+import { workerBundle } from './worker-process';
+
+const directory = temporaryDirectory();
+const file = (): string => join(directory(), 'test.sqlite');
+const DAY = 86_400_000;
+
+test('the file is marked as ours, in WAL mode', () => {
+  new SqliteStorage(file()).close();
+  const db = new Database(file());
+  expect(db.pragma('application_id', { simple: true })).toBe(APPLICATION_ID);
+  expect(db.pragma('user_version', { simple: true })).toBe(SCHEMA_VERSION);
+  expect(db.pragma('journal_mode', { simple: true })).toBe('wal');
+  expect(db.pragma('auto_vacuum', { simple: true })).toBe(2);
+  db.close();
+});
+
+test.each([
+  ['full', 2],
+  ['normal', 1],
+] as const)('durability %s is what the handle that commits has', (durability, synchronous) => {
+  const engine = openEngine(file(), resolveOptions({ durability }));
+  expect(engine.writer.pragma('synchronous')).toBe(synchronous);
+  const second = engine.writeHandle();
+  expect(second.pragma('synchronous')).toBe(synchronous);
+  second.close();
+  engine.close();
+});
+
+test('durability is full unless it is said otherwise', () => {
+  expect(resolveOptions({}).durability).toBe('full');
+});
+
+test('a closed database leaves one file', () => {
+  const h = new Harness(new SqliteStorage(file()));
+  h.create('x');
+  h.storage.newInstance().poll();
+  h.storage.close();
+  expect(readdirSync(directory())).toEqual(['test.sqlite']);
+});
+
+test('with history of days, what was superseded earlier goes by itself', () => {
+  const h = new Harness(new SqliteStorage(file(), { history: { days: 2 } }));
+  const oid = h.storage.newOid();
+  const tids: Tid[] = [];
+  for (let age = 10; age >= 0; age--) {
+    const txn = new TransactionMetaData();
+    h.storage.tpcBegin(txn, tidFromTime(Date.now() - age * DAY));
+    h.storage.restore!(oid, record(`${age} days old`), txn);
+    h.storage.tpcVote(txn);
+    tids.push(h.storage.tpcFinish(txn));
+  }
+  for (let count = 0; count < 40; count++) h.create('other');
+  const kept = tids.filter((tid) => {
+    try {
+      return h.storage.loadSerial(oid, tid).serial === tid;
+    } catch {
+      return false;
+    }
+  });
+  // Current at the border, later ones, and the current one.
+  expect(kept).toEqual(tids.slice(8));
+  expect(h.text(oid)).toBe('0 days old');
+  h.storage.close();
+});
+
+test('the history mode is kept by the file, and can be changed', () => {
+  new SqliteStorage(file(), { history: 'none' }).close();
+  let storage = new SqliteStorage(file());
+  expect(storage.supports.history).toBe(false);
+  expect(storage.supports.undo).toBe(false);
+  storage.close();
+  storage = new SqliteStorage(file(), { history: 'all' });
+  expect(storage.supports.undo).toBe(true);
+  storage.close();
+});
+
+test('without history undo is refused', () => {
+  const h = new Harness(new SqliteStorage(file(), { history: 'none' }));
+  const { tid } = h.create('x');
+  expect(() => h.undo(tid)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED' }) as Error);
+  expect(h.storage.undoLog!()).toEqual([]);
+  h.storage.close();
+});
+
+test.each([{ blobs: 'file' }, { blobs: { directory: 'blobs' } }] as const)(
+  'a backup taken between commits is one whole moment (%j)',
+  (options) => {
+    const h = new Harness(new SqliteStorage(file(), options));
+    const oid = h.storage.newOid();
+    h.transact((txn) =>
+      h.storage.storeBlob!(oid, ZERO_TID, blobRecord(), Buffer.alloc(200_000, 'blob'), txn),
+    );
+    const pair = [h.create('0').oid, h.create('0').oid] as const;
+    const change = (text: string): Tid =>
+      h.commit(pair.map((each) => ({ oid: each, serial: h.storage.load(each).serial, text })));
+    for (let count = 1; count < 50; count++) change(String(count));
+    const path = join(directory(), 'copy.sqlite');
+    const steps = h.storage.backup!(path);
+    let count = 50;
+    for (let step = steps.next(); !step.done; step = steps.next()) change(String(count++));
+    expect(existsSync(`${path}.partial`)).toBe(false);
+    const copy = new Harness(new SqliteStorage(path));
+    expect(copy.text(pair[0])).toBe(copy.text(pair[1]));
+    expect(Number(copy.text(pair[0]))).toBeGreaterThanOrEqual(49);
+    const reader = copy.storage.openBlob!(oid, copy.storage.load(oid).serial);
+    expect(reader.size).toBe(200_000);
+    reader.close();
+    expect(runSteps(copy.storage.check!()).problems).toEqual([]);
+    copy.change(pair[0], 'goes on');
+    copy.storage.close();
+    expect(() => runSteps(h.storage.backup!(path))).toThrow(
+      expect.objectContaining({ code: 'EXISTS' }) as Error,
+    );
+    h.storage.close();
+  },
+);
+
+test('check finds references to nothing', () => {
+  const h = new Harness(new SqliteStorage(file()));
+  const missing = h.storage.newOid();
+  const { oid } = h.create('holder', [missing]);
+  h.root([oid]);
+  expect(runSteps(h.storage.check!())).toEqual({
+    objects: 2,
+    revisions: 2,
+    problems: ['0x2 refers to 0x1, which does not exist.'],
+  });
+  h.storage.close();
+});
+
+test('a big upload keeps nobody waiting for the write lock', async () => {
+  const h = new Harness(new SqliteStorage(file()));
+  const other = new Harness(new SqliteStorage(file(), { lockTimeout: 2_000 }));
+  const txn = new TransactionMetaData();
+  h.storage.tpcBegin(txn);
+  h.storage.storeBlob!(h.storage.newOid(), ZERO_TID, blobRecord(), Buffer.alloc(5_000_000), txn);
+  other.create('while the blob is staged');
+  h.storage.tpcVote(txn);
+  h.storage.tpcFinish(txn);
+  await runStepsAsync(h.storage.pack!());
+  expect(h.storage.objectCount()).toBe(2);
+  h.storage.close();
+  other.storage.close();
+});
+
+test('contents that an upload left behind go with a pack, an hour later', () => {
+  const h = new Harness(new SqliteStorage(file()));
+  h.root([]);
+  const txn = new TransactionMetaData();
+  h.storage.tpcBegin(txn);
+  h.storage.storeBlob!(h.storage.newOid(), ZERO_TID, blobRecord(), Buffer.alloc(300_000), txn);
+  const db = new Database(file());
+  const contents = (): unknown => db.prepare('SELECT count(*) FROM blob_content').pluck().get();
+  runSteps(h.storage.pack!());
+  expect(contents()).toBe(1);
+  db.prepare('UPDATE blob_content SET touched = ?').run(Date.now() - 3_700_000);
+  runSteps(h.storage.pack!());
+  expect(contents()).toBe(0);
+  expect(db.prepare('SELECT count(*) FROM blob_chunk').pluck().get()).toBe(0);
+  db.close();
+  h.storage.close();
+});
+
+test('worker threads share a database as processes do', async () => {
+  const h = new Harness(new SqliteStorage(file()));
+  h.commit([{ oid: COUNTER, text: 'count:0' }]);
+  const threads = [1, 2].map(
+    () =>
+      new Promise<number>((resolve, reject) => {
+        const thread = new Thread(workerBundle(), {
+          argv: [JSON.stringify({ do: 'count', path: file(), commits: 50 })],
+        });
+        thread.once('error', reject);
+        thread.once('exit', resolve);
+      }),
+  );
+  expect(await Promise.all(threads)).toEqual([0, 0]);
+  expect(h.text(COUNTER)).toBe('count:100');
+  h.storage.close();
+});
+
+test('the log is reset when nobody needs it', () => {
+  const h = new Harness(new SqliteStorage(file()));
+  const instance = h.storage.newInstance();
+  const oid = h.storage.newOid();
+  let serial = ZERO_TID;
+  for (let count = 0; count < 1_500; count++) {
+    instance.poll();
+    serial = h.commit(
+      [{ oid, serial, text: `${count} ${'x'.repeat(2_000)}` }],
+      new TransactionMetaData(),
+      instance,
+    );
+  }
+  expect(statSync(`${file()}-wal`).size).toBeLessThan(16e6);
+  h.storage.close();
+});

@@ -102,7 +102,7 @@ export function wideArrays(wide: new (length: number) => BigArray): KeyArrays {
 
 /** Object keys, in arrays exactly as long as the node. */
 export const plainArrays: KeyArrays = {
-  create: () => [],
+  create: (capacity) => new Array<unknown>(capacity),
   insert(keys, _length, index, key) {
     insertPlain(keys as unknown[], index, key);
     return keys;

@@ -186,7 +186,8 @@ export abstract class TreeNode extends Managed {
   override __getstate__(): unknown {
     const content = contentOf(this);
     // What a new node holds, the program may hold too.
-    if (this.isStored && serialOf(this) === ZERO_TID) for (const value of this.heldValues()) this.take(value);
+    const isNew = this.isStored && (serialOf(this) ?? ZERO_TID) === ZERO_TID;
+    if (isNew) for (const value of this.heldValues()) this.take(value);
     return content.leaf ? leafState(this, content) : treeState(this, content);
   }
 

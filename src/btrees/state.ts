@@ -57,8 +57,9 @@ export function readLeafState(leaf: TreeNode, state: unknown): Content {
     return new Content(true, keyKind.fill(items, 0, 1, items.length), [], items.length, next);
   }
   const length = items.length >> 1;
-  const values: unknown[] = [];
-  for (let i = 0, at = 1; i < length; i++, at += 2) values.push(valueKind.load(items[at]));
+  // Of the right size at once: growing it would leave several times its size to the garbage collector.
+  const values = new Array<unknown>(length);
+  for (let i = 0, at = 1; i < length; i++, at += 2) values[i] = valueKind.load(items[at]);
   return new Content(true, keyKind.fill(items, 0, 2, length), values, length, next);
 }
 

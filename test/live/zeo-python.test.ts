@@ -8,6 +8,7 @@ import { runPython, startPythonServerNow, whatZeoLacks } from './zeo-python';
 
 /** What Python's server does otherwise, and why; the suite is run without these. */
 const OTHERWISE = new Map([
+  ['a second pack is refused while one is under way', 'a pack can not be stopped'],
   ['later changes that can be merged stay', 'it merges undone changes only by classes that it can import'],
   ['unreachable objects go, reachable ones stay, also through cycles', 'a pack reports nothing'],
   ['without garbage collection unreachable objects stay', 'packs only with the settings of its storage'],
@@ -40,13 +41,15 @@ const lack = whatZeoLacks();
 if (lack !== undefined) {
   test(`Python's ZEO is not here: ${lack}`, () => expect(lack).toBeDefined());
 } else {
-  const framework: TestFramework = {
-    ...currentFramework(),
-    test: (name, run) => {
-      if (!OTHERWISE.has(name)) currentFramework().test(name, run);
-    },
-  };
   for (const letter of ['Z', 'M']) {
+    const framework: TestFramework = {
+      ...currentFramework(),
+      test: (name, run) => {
+        // msgpack has one kind of array: lists in an extension come back as tuples.
+        if (letter === 'M' && name.startsWith('transactions come in order')) return;
+        if (!OTHERWISE.has(name)) currentFramework().test(name, run);
+      },
+    };
     const server = startPythonServerNow(130, ...(letter === 'M' ? ['msgpack'] : []));
     const names = new Map<Storage, string>();
     let used = 0;

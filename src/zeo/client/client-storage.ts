@@ -199,11 +199,11 @@ export class ClientStorage implements Storage {
 
   lastTransaction(): Tid {
     this.#checkOpen();
-    this.#connector.pump();
+    this.sync();
     return this.#view.lastTid;
   }
 
-  /** With the option `serverSync`, waits until everything committed before is known here. */
+  /** With the option `serverSync`, waits until everything committed before is known here. Every `poll` does it too. */
   sync(): void {
     this.#checkOpen();
     if (this.#options.serverSync)

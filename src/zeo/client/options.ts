@@ -44,7 +44,10 @@ export interface ClientStorageOptions {
   readonly sharedBlobDir?: boolean;
   /** Bytes of downloaded blobs that are kept; the least recently used go. Default: no limit. Not for a shared directory. */
   readonly blobCacheSize?: number;
-  /** `sync()` asks the server for what was committed elsewhere. Default false: it looks at what has arrived. */
+  /**
+   * Every transaction begins with asking the server for what was committed elsewhere: a round trip each. Default false: it
+   * begins with what has arrived, which is what was committed until a moment ago.
+   */
   readonly serverSync?: boolean;
   readonly tls?: ClientTlsOptions;
   /** The longest message taken from the server, in bytes. Default 1 GiB. */

@@ -74,6 +74,8 @@ export class HostedStorage implements StorageHost {
   ) {
     this.#queue = new InvalidationQueue(options.invalidationQueueSize);
     storage.registerDB(this);
+    // Clients that share it expect it to be there.
+    if (options.sharedBlobDirectory && storage.supports.blobs) storage.blobDirectory!();
     this.#fillQueue();
     if (storage.supports.multiProcess) {
       const instance = storage.newInstance();

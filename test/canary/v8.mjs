@@ -124,18 +124,17 @@ check('a write through a proxy arrives', loaded.a === 41 && statusOf(loaded) ===
 // WeakRef targets are kept until the job ends, unless a script runs in a context with a microtask queue of its own.
 const chain = new Jar({ targetCount: 100 });
 const COUNT = 20_000;
-let head = null;
-for (let i = 0; i < COUNT; i++) {
-  const link = new Six();
-  link.next = head;
-  head = link;
+{
+  let head = null;
+  for (let i = 0; i < COUNT; i++) head = Object.assign(new Six(), { next: head });
+  chain.cache.add(head);
+  chain.commit();
 }
-chain.cache.add(head);
-chain.commit();
-head = null;
 const scan = chain.fresh({ targetCount: 100 });
 let microtasks = 0;
-queueMicrotask(() => (microtasks += 1));
+Promise.resolve().then(() => {
+  microtasks += 1;
+});
 globalThis.gc();
 const before = process.memoryUsage().heapUsed;
 let seen = 0;

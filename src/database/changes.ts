@@ -53,13 +53,13 @@ export async function* watchChanges(
   storage: Storage,
   bell: CommitBell,
   isClosed: () => boolean,
-  { since, interval = 100, signal }: ChangesOptions,
+  { since, interval = 100, signal }: ChangesOptions & { readonly since: Tid },
 ): AsyncGenerator<Change, void, void> {
+  if (typeof since !== 'bigint') throw new InvalidArgumentError(`since must be a tid, not ${typeof since}.`);
   if (!(interval >= 1)) throw new InvalidArgumentError(`interval must be at least 1 ms, not ${interval}.`);
   const instance = storage.newInstance();
   try {
-    instance.poll();
-    let last = since ?? instance.snapshot;
+    let last = since;
     while (!signal?.aborted && !isClosed()) {
       const changed = instance.poll();
       const upTo = instance.snapshot;

@@ -183,7 +183,8 @@ export class DB<F extends RootFactories = RootFactories> implements StorageHost 
   /** Every transaction committed from now on (or since `since`), by this process or another, in order. */
   changes(options: ChangesOptions = {}): AsyncGenerator<Change, void, void> {
     this.#checkOpen();
-    return watchChanges(this.storage, this.#bell, () => this.#closed, options);
+    const since = options.since ?? this.storage.lastTransaction();
+    return watchChanges(this.storage, this.#bell, () => this.#closed, { ...options, since });
   }
 
   lastTransaction(): Tid {

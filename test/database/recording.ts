@@ -11,7 +11,17 @@ function shown(args: readonly unknown[]): string {
   return oids.length ? ` ${oids.join(',')}` : '';
 }
 
-function recording<T extends object>(target: T, name: string, log: string[], faults: Map<string, Error>): T {
+interface Interference {
+  readonly faults: Map<string, Error>;
+  readonly hooks: Map<string, () => void>;
+}
+
+function recording<T extends object>(
+  target: T,
+  name: string,
+  log: string[],
+  { faults, hooks }: Interference,
+): T {
   return new Proxy(target, {
     get(at, key): unknown {
       const value: unknown = Reflect.get(at, key, at);
@@ -20,10 +30,21 @@ function recording<T extends object>(target: T, name: string, log: string[], fau
         if (!SILENT.has(key)) log.push(`${name}.${key}${shown(args)}`);
         const fault = faults.get(key);
         if (fault) throw fault;
-        return (value as (...all: unknown[]) => unknown).apply(at, args);
+        runOnce(hooks, `before ${key}`);
+        const result = (value as (...all: unknown[]) => unknown).apply(at, args);
+        runOnce(hooks, `after ${key}`);
+        return result;
       };
     },
   });
+}
+
+/** What a hook does may call the storage itself. */
+function runOnce(hooks: Map<string, () => void>, name: string): void {
+  const hook = hooks.get(name);
+  if (!hook) return;
+  hooks.delete(name);
+  hook();
 }
 
 export interface Recorded {
@@ -32,6 +53,8 @@ export interface Recorded {
   readonly log: string[];
   /** Calls that shall fail. */
   readonly faults: Map<string, Error>;
+  /** What else is to happen, once, `before store` or `after tpcVote`. */
+  readonly hooks: Map<string, () => void>;
   /** The calls since the last time. */
   taken(): string[];
 }
@@ -39,6 +62,7 @@ export interface Recorded {
 export function recordCalls(storage: Storage): Recorded {
   const log: string[] = [];
   const faults = new Map<string, Error>();
+  const hooks = new Map<string, () => void>();
   let instances = 0;
   const recorded = new Proxy(storage, {
     get(at, key): unknown {
@@ -46,10 +70,13 @@ export function recordCalls(storage: Storage): Recorded {
       if (typeof value !== 'function') return value;
       if (key === 'newInstance') {
         return (...args: Parameters<Storage['newInstance']>): StorageInstance =>
-          recording(at.newInstance(...args), String(++instances), log, faults);
+          recording(at.newInstance(...args), String(++instances), log, {
+            faults,
+            hooks,
+          });
       }
       return (value as (...all: unknown[]) => unknown).bind(at);
     },
   });
-  return { storage: recorded, log, faults, taken: () => log.splice(0) };
+  return { storage: recorded, log, faults, hooks, taken: () => log.splice(0) };
 }

@@ -1,6 +1,5 @@
 import { Command, CommanderError } from 'commander';
 import { ZodbError } from '../errors';
-import { backup, restore } from './commands/backup';
 import { check } from './commands/check';
 import { checkBTrees } from './commands/check-btrees';
 import { dump, type DumpCommandOptions } from './commands/dump';
@@ -10,6 +9,7 @@ import { pack, type PackCommandOptions } from './commands/pack';
 import { serveCommand } from './commands/serve';
 import { undo } from './commands/undo';
 import { EXIT, type Context } from './context';
+import { addFileCommands } from './file-commands';
 
 /** Where the command writes, and what it is told by its surroundings. */
 export interface Surroundings {
@@ -48,7 +48,7 @@ function makeProgram(surroundings: Surroundings, setExitCode: (code: number) => 
     .option('--quiet', 'no progress bar')
     .exitOverride()
     .configureOutput({ writeOut: surroundings.out, writeErr: surroundings.err });
-  const action = async (work: (context: Context) => Promise<void>): Promise<void> => {
+  const action = async (work: (context: Context) => Promise<void> | void): Promise<void> => {
     const { json = false, quiet = false } = program.opts<{ json?: boolean; quiet?: boolean }>();
     const { env, out, err, isTerminal } = surroundings;
     const context: Context = {
@@ -110,14 +110,7 @@ function makeProgram(surroundings: Surroundings, setExitCode: (code: number) => 
     .action((database: string | undefined, options: DumpCommandOptions) =>
       action((context) => dump(context, database, options)),
     );
-  command('backup', 'a consistent copy of a database in use')
-    .argument('<target>', 'path of the copy; it must not exist')
-    .argument('[database]', DATABASE)
-    .action((target: string, database?: string) => action((context) => backup(context, target, database)));
-  command('restore', 'a new database from a backup, or from a database of another kind')
-    .argument('<source>', 'path or URI of the backup')
-    .argument('[database]', `the new one: ${DATABASE}`)
-    .action((source: string, database?: string) => action((context) => restore(context, source, database)));
+  addFileCommands(command, action, DATABASE);
   for (const each of program.commands)
     each.exitOverride().configureOutput({ writeOut: surroundings.out, writeErr: surroundings.err });
   return program;

@@ -4,7 +4,16 @@ export { runSteps, runStepsAsync, type Progress, type RunOptions, type Steps } f
 export { TransactionMetaData, type TransactionMetaDataInit } from './transaction-meta';
 export { CommitLock } from './commit-lock';
 export { mergeConflict, type StoreConflict } from './merge-conflict';
-export { DamagedFileError, FileStorage, QuotaError, type FileStorageOptions, type FileWarning } from './file';
+export {
+  DamagedFileError,
+  FileStorage,
+  QuotaError,
+  recoverFile,
+  type RecoverOptions,
+  type RecoverReport,
+  type FileStorageOptions,
+  type FileWarning,
+} from './file';
 export { newWorkingFile, sweepWorkingFiles } from './blob-working-files';
 export { MemoryStorage, type MemoryStorageOptions } from './memory';
 export { MvccAdapter, type PlainStorage } from './mvcc-adapter';

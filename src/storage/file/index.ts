@@ -2,3 +2,4 @@
 export { DamagedFileError, QuotaError } from './errors';
 export { FileStorage } from './file-storage';
 export type { FileStorageOptions, FileWarning } from './options';
+export { recoverFile, type RecoverOptions, type RecoverReport } from './recover';

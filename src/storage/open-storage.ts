@@ -1,6 +1,7 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { InvalidArgumentError } from '../errors';
+import { DemoStorage } from './demo';
 import { FileStorage } from './file';
 import type { Storage } from './interfaces';
 import { MemoryStorage } from './memory';
@@ -24,6 +25,7 @@ export type StorageOpener = (uri: StorageUri, options: StorageOptions) => Storag
 const openers = new Map<string, StorageOpener>([
   ['sqlite', (uri, options) => new SqliteStorage(filePath(uri), options)],
   ['file', (uri, options) => new FileStorage(filePath(uri), options)],
+  ['demo', (uri, options) => new DemoStorage({ base: readOnlyBase(uri.path), ...options })],
   ['memory', (uri, options) => new MemoryStorage(uri.path === '' ? options : { name: uri.path, ...options })],
 ]);
 
@@ -112,6 +114,14 @@ function queryValue(name: string, value: string): unknown {
 function filePath({ path, text, scheme }: StorageUri): string {
   if (path === '') throw new InvalidArgumentError(`${JSON.stringify(text)} names no file.`);
   return path.startsWith('//') ? fileURLToPath(`file:${text.slice(scheme.length + 1).split('?')[0]!}`) : path;
+}
+
+/** What lies below a `demo:`; it is not changed, so that files are opened read-only. */
+function readOnlyBase(where: string): Storage {
+  if (where === '') return new MemoryStorage({ name: 'empty' });
+  const uri = parseUri(where);
+  const isFile = uri === undefined || uri.uri.scheme === 'sqlite' || uri.uri.scheme === 'file';
+  return openStorage(where, isFile ? { readOnly: true } : {});
 }
 
 function isDataFs(path: string): boolean {

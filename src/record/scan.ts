@@ -3,16 +3,8 @@
  * Nothing is decoded, and it is exact for every pickle, whoever wrote it.
  */
 import { type Oid, oidFromBytes } from '../ids';
-import { loads, PickleError } from '../pickle/index';
-import { oidOf } from './persistent-id';
-
-/** A place is an offset times 4 plus one of these, or 0 for any other value. */
-const OID = 1;
-const PAIR = 2;
-/** The offset is that of an opcode whose text may be an oid. */
-const TEXT = 3;
-/** Pairs with a text are kept apart by sign. */
-const TEXT_PAIR = -1;
+import { PickleError } from '../pickle/index';
+import { grown, lines, OID, pair, PAIR, sized, TEXT, textEnd, textOid, u32 } from './scan-places';
 
 /** A gap in the memo's numbers larger than this goes to a map. */
 const MAX_GAP = 1024;
@@ -381,50 +373,4 @@ export class Scan {
         throw this.#error(`There is no opcode 0x${code.toString(16).padStart(2, '0')}`, at);
     }
   }
-}
-
-/** The place of a string or bytes of 8 or more bytes. */
-function sized(code: number, size: number, at: number, start: number): number {
-  if (code === 0x58 || code === 0x8c) return size <= 16 ? at * 4 + TEXT : 0;
-  return size === 8 ? start * 4 + OID : 0;
-}
-
-/** The place of a pair whose first part is at `place`. */
-function pair(place: number): number {
-  if (place <= 0) return 0;
-  const kind = place % 4;
-  if (kind === OID) return place - OID + PAIR;
-  return kind === TEXT ? (TEXT_PAIR * (place - TEXT)) / 4 : 0;
-}
-
-function u32(buf: Buffer, pos: number): number {
-  return (buf[pos]! | (buf[pos + 1]! << 8) | (buf[pos + 2]! << 16) | (buf[pos + 3]! << 24)) >>> 0;
-}
-
-/** The position behind so many lines; behind the end when there are fewer. */
-function lines(buf: Buffer, pos: number, count: number): number {
-  const end = buf.length;
-  let left = count;
-  let p = pos;
-  while (p < end) if (buf[p++] === 0x0a && --left === 0) return p;
-  return end + 1;
-}
-
-/** The oid that an opcode with a text stands for; very old records have texts for oids. */
-function textOid(record: Buffer, start: number, end: number): Oid | undefined {
-  return oidOf(
-    loads(Buffer.concat([record.subarray(start, end), Buffer.from('.')]), { encoding: 'latin-1' }),
-  );
-}
-
-/** Where the opcode of a text ends. */
-function textEnd(buf: Buffer, at: number): number {
-  if (buf[at] === 0x58) return at + 5 + u32(buf, at + 1);
-  return buf[at] === 0x8c ? at + 2 + buf[at + 1]! : lines(buf, at, 1);
-}
-
-function grown(array: Int32Array, index: number): Int32Array<ArrayBuffer> {
-  const larger = new Int32Array(Math.max(index + 1, array.length * 2));
-  larger.set(array);
-  return larger;
 }

@@ -1,0 +1,324 @@
+/** What each value begins with in a pickle; how containers go on is in `writer.ts`. */
+import {
+  dateBytes,
+  isDatetime,
+  reduceBuiltin,
+  orderedDict,
+  smallBigInt,
+  undefinedReduction,
+} from './builtin-writers';
+import { ByteArray, PyDict } from './containers';
+import { PyTimezone } from './datetime';
+import { MAX_DEPTH } from './depth';
+import { PicklingError } from './errors';
+import { Frame, FrameStack } from './frames';
+import { Global } from './global';
+import type { Reduction, WriterOptions } from './interfaces';
+import { isBuiltinPrototype, isPlainPrototype, nameOfClass, whyNot } from './kinds';
+import { PyInstance } from './instance';
+import { PyFloat } from './numbers';
+import { Output } from './output';
+import { types } from 'node:util';
+import { WriteMemo } from './write-memo';
+
+/** Number of an object whose arguments are being written: it has none yet. */
+const IN_PROGRESS = -2;
+/** Buffers that no writer uses now: a writer for a single value would spend more on a new one than on the value. */
+export const spare: [Output, WriteMemo][] = [];
+const datetime = Global.of('datetime', 'datetime');
+const timezone = Global.of('datetime', 'timezone');
+const timedelta = Global.of('datetime', 'timedelta');
+const encodeGlobal = Global.of('_codecs', 'encode');
+const newObjEx = Global.of('copyreg', '__newobj_ex__');
+
+/** Options between this floor and the record floor. */
+export interface InternalWriterOptions extends WriterOptions {
+  /**
+   * Writes an object of a class that is no plain or built-in one, and gives true; or writes nothing and gives
+   * false.
+   */
+  writeObject?: ((object: object) => boolean) | undefined;
+}
+
+/** Begins to write values: scalars at once, containers as frames that go on later. */
+export class ValueWriter {
+  readonly out: Output;
+  readonly memo: WriteMemo;
+  protected readonly frames = new FrameStack();
+  protected readonly options: InternalWriterOptions;
+  protected readonly protocol: number;
+  protected readonly maxDepth: number;
+
+  constructor(options: InternalWriterOptions = {}) {
+    [this.out, this.memo] = spare.pop() ?? [new Output(), new WriteMemo()];
+    this.options = options;
+    this.protocol = options.protocol ?? 3;
+    this.maxDepth = Math.min(options.maxDepth ?? MAX_DEPTH, MAX_DEPTH);
+  }
+
+  protected error(reason: string): PicklingError {
+    return new PicklingError(reason, this.frames.path());
+  }
+
+  protected push(kind: Frame, object: unknown, aux: unknown, weight: number): void {
+    const frames = this.frames;
+    frames.push(kind, object, aux, weight);
+    if (frames.level > this.maxDepth) {
+      const path = frames.path();
+      throw new PicklingError(
+        `values nested more than ${this.maxDepth} deep cannot be saved`,
+        path.length > 80 ? `${path.slice(0, 80)}…` : path,
+      );
+    }
+  }
+
+  /** Gives the value just written the next number. */
+  put(): void {
+    this.out.indexed(0x71, 0x72, this.memo.count++);
+  }
+
+  protected putObject(object: object): void {
+    this.memo.set(object, this.memo.count);
+    this.put();
+  }
+
+  /** Writes a string. */
+  text(text: string): void {
+    const index = this.memo.text(text);
+    if (index >= 0) {
+      this.out.indexed(0x68, 0x6a, index);
+    } else {
+      this.out.text(text);
+      this.out.indexed(0x71, 0x72, this.memo.count - 1);
+    }
+  }
+
+  /** Writes a class by name. */
+  global(global: Global): void {
+    const { out, memo } = this;
+    const index = memo.find(global);
+    if (index >= 0) {
+      out.indexed(0x68, 0x6a, index);
+      return;
+    }
+    if (global.module.includes('\n') || global.name.includes('\n')) {
+      throw this.error('a class whose name has a line feed cannot be saved');
+    }
+    out.byte(0x63);
+    out.bytes(global.line);
+    this.putObject(global);
+  }
+
+  protected number(value: number): void {
+    const out = this.out;
+    if ((value | 0) === value && (value !== 0 || 1 / value > 0)) out.int32(value);
+    else if (Number.isSafeInteger(value) && value !== 0) out.safeInteger(value);
+    else out.float(value);
+  }
+
+  /** Writes a scalar at once; a container only begins, and goes on in the frames. */
+  save(value: unknown): void {
+    switch (typeof value) {
+      case 'string':
+        this.text(value);
+        return;
+      case 'number':
+        this.number(value);
+        return;
+      case 'boolean':
+        this.out.byte(value ? 0x88 : 0x89);
+        return;
+      case 'object':
+        if (value === null) this.out.byte(0x4e);
+        else this.object(value);
+        return;
+      case 'undefined':
+        this.push(Frame.reduce, undefinedReduction, undefined, 1);
+        return;
+      case 'bigint':
+        if (Number.isSafeInteger(Number(value))) this.push(Frame.reduce, smallBigInt(value), undefined, 1);
+        else this.out.long(value);
+        return;
+      case 'function':
+        throw this.error('functions cannot be saved');
+      default:
+        throw this.error('symbols cannot be saved');
+    }
+  }
+
+  protected fetch(object: object): boolean {
+    const index = this.memo.find(object);
+    if (index === -1) return false;
+    if (index === IN_PROGRESS) {
+      throw this.error(`${nameOfClass(object)} contains itself, which its pickle can't express`);
+    }
+    this.out.indexed(0x68, 0x6a, index);
+    return true;
+  }
+
+  protected object(object: object): void {
+    if (Array.isArray(object)) {
+      if (Object.getPrototypeOf(object) === Array.prototype || isBuiltinPrototype(object)) {
+        if (Object.isFrozen(object)) this.tuple(object);
+        else this.list(object);
+        return;
+      }
+    } else {
+      const prototype = Object.getPrototypeOf(object) as object | null;
+      if (prototype === Object.prototype || isPlainPrototype(prototype)) {
+        this.plain(object);
+        return;
+      }
+    }
+    if (isBuiltinPrototype(object)) this.builtin(object);
+    else this.instance(object);
+  }
+
+  protected list(list: readonly unknown[]): void {
+    if (this.fetch(list)) return;
+    // Object.keys is faster on the shortest only: it makes a string of each index.
+    if ((list.length < 4 ? Object.keys(list) : Object.values(list)).length > list.length) {
+      throw this.error(`an array with properties beside its elements cannot be saved (${extras(list)})`);
+    }
+    this.out.byte(0x5d);
+    this.putObject(list);
+    if (list.length > 0) this.push(Frame.list, list, undefined, this.inArgs() ? 0 : 1);
+  }
+
+  protected inArgs(): boolean {
+    const frames = this.frames;
+    return frames.depth > 0 && frames.kinds[frames.depth - 1] === Frame.args;
+  }
+
+  protected tuple(tuple: readonly unknown[]): void {
+    if (tuple.length === 0) {
+      this.out.byte(0x29);
+      return;
+    }
+    if (this.fetch(tuple)) return;
+    if (tuple.length > 3) this.out.byte(0x28);
+    this.push(Frame.tuple, tuple, undefined, 1);
+  }
+
+  protected plain(object: object): void {
+    if (this.fetch(object)) return;
+    this.out.byte(0x7d);
+    this.putObject(object);
+    const keys = Object.keys(object);
+    if (keys.length > 0) this.push(Frame.object, object, keys, 1);
+  }
+
+  protected dict(map: Map<unknown, unknown>): void {
+    this.out.byte(0x7d);
+    this.putObject(map);
+    if (map.size > 0) this.push(Frame.pairs, flatten(map), undefined, 1);
+  }
+
+  protected bytes(bytes: Uint8Array): void {
+    if (this.protocol >= 3) {
+      this.out.binBytes(bytes);
+      this.putObject(bytes);
+      return;
+    }
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+    this.reduce(bytes, { by: 'call', cls: encodeGlobal, args: [text, 'latin1'] });
+  }
+
+  /** A moment in UTC, without the general way of calls: dates are frequent. Same bytes. */
+  protected date(date: Date): void {
+    const { out, memo } = this;
+    this.global(datetime);
+    out.binBytes(dateBytes(date));
+    this.put();
+    const utc = PyTimezone.utc;
+    if (!this.fetch(utc)) {
+      this.global(timezone);
+      this.global(timedelta);
+      for (let i = 0; i < 3; i++) out.byte2(0x4b, 0);
+      out.byte(0x87);
+      this.put();
+      out.byte(0x52);
+      this.putObject(utc.offset);
+      out.byte(0x85);
+      this.put();
+      out.byte(0x52);
+      this.putObject(utc);
+    }
+    out.byte(0x86);
+    this.put();
+    out.byte(0x52);
+    memo.set(date, memo.count);
+    this.put();
+  }
+
+  protected builtin(object: object): void {
+    if (this.fetch(object)) return;
+    if (
+      Object.getPrototypeOf(object) === Date.prototype &&
+      this.protocol >= 3 &&
+      isDatetime(object as Date)
+    ) {
+      this.date(object as Date);
+      return;
+    }
+    if (types.isUint8Array(object) && !(object instanceof ByteArray)) {
+      this.bytes(object);
+    } else if (types.isMap(object)) {
+      if (object instanceof PyDict) this.dict(object);
+      else this.reduce(object, orderedDict(object));
+    } else if (object instanceof Global) {
+      this.global(object);
+    } else if (object instanceof PyFloat) {
+      this.out.float(object.value);
+    } else {
+      const reduction = reduceBuiltin(object, this.protocol >= 4);
+      if (reduction === undefined) throw this.error(whyNot(object));
+      this.reduce(object, reduction);
+    }
+  }
+
+  protected instance(object: object): void {
+    const options = this.options;
+    if (options.writeObject !== undefined && options.writeObject(object)) return;
+    const pid = options.persistentId?.(object);
+    if (pid !== undefined) {
+      this.push(Frame.persistent, pid, undefined, 1);
+      return;
+    }
+    if (this.fetch(object)) return;
+    const reduction = options.reduce?.(object) ?? (object instanceof PyInstance ? object : undefined);
+    if (reduction === undefined) throw this.error(whyNot(object));
+    this.reduce(object, reduction);
+  }
+
+  protected reduce(object: object, reduction: Reduction): void {
+    this.memo.set(object, IN_PROGRESS);
+    this.push(Frame.reduce, this.protocol < 4 ? withoutKeywords(reduction) : reduction, object, 1);
+  }
+}
+
+function flatten(map: Map<unknown, unknown>): unknown[] {
+  const flat: unknown[] = [];
+  for (const [key, value] of map) flat.push(key, value);
+  return flat;
+}
+
+/** Keyword arguments go through a function below protocol 4. */
+function withoutKeywords(reduction: Reduction): Reduction {
+  const { kwargs, cls, args, ...rest } = reduction;
+  if (kwargs === undefined) return reduction;
+  return {
+    ...rest,
+    by: 'call',
+    cls: newObjEx,
+    args: [cls, Object.freeze([...args]), Object.fromEntries(kwargs)],
+  };
+}
+
+function extras(list: readonly unknown[]): string {
+  return Object.keys(list)
+    .slice(list.length)
+    .slice(0, 3)
+    .map((key) => JSON.stringify(key))
+    .join(', ');
+}

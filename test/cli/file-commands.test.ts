@@ -1,0 +1,169 @@
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import ts from 'typescript';
+import { runCommand } from '../../src/cli/program';
+import { ROOT_OID, type Oid } from '../../src/ids';
+import { FileStorage, SqliteStorage } from '../../src/storage';
+import { fixturePath } from '../fixtures';
+import { put } from '../storage/file/commits';
+import { TemporaryDirectory } from '../storage/file/directory';
+import { mappingRecord, plainHost } from '../storage/file/records';
+
+const directory = new TemporaryDirectory();
+afterAll(() => directory.remove());
+
+async function zodb(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  let [out, err] = ['', ''];
+  const code = await runCommand(args, {
+    env: {},
+    isTerminal: false,
+    out: (text) => (out += text),
+    err: (text) => (err += text),
+  });
+  return { code, out, err };
+}
+
+async function json(...args: string[]): Promise<unknown> {
+  const { code, out, err } = await zodb('--json', ...args);
+  expect([code, err]).toEqual([0, '']);
+  return JSON.parse(out);
+}
+
+const basic = fixturePath('filestorage', 'basic.fs');
+
+/** Every transaction and record, as text; records of a transaction in order of oids. */
+function recordsOf(file: string): unknown {
+  const storage = new FileStorage(file, { readOnly: true });
+  try {
+    return Array.from(storage.iterate(), (transaction) => ({
+      tid: transaction.tid,
+      user: transaction.meta.user,
+      description: transaction.meta.description,
+      extension: Buffer.from(transaction.meta.extensionBytes).toString('hex'),
+      records: Array.from(transaction.records(), ({ oid, data }) => [
+        oid,
+        Buffer.from(data!).toString('hex'),
+      ]).sort(),
+    }));
+  } finally {
+    storage.close();
+  }
+}
+
+it('copies a Data.fs to SQLite and back, record by record the same', async () => {
+  const [sqlite, file] = [directory.file('copy.sqlite'), directory.file()];
+  expect(await json('copy', basic, sqlite)).toMatchObject({ transactions: 6, records: 20 });
+  await json('copy', `sqlite:${sqlite}`, file);
+  expect(recordsOf(file)).toEqual(recordsOf(basic));
+  // Again: only what is new.
+  expect(await json('copy', basic, sqlite)).toMatchObject({ transactions: 0 });
+});
+
+it('converts a file of Python 2', async () => {
+  const file = directory.file();
+  await json('copy', fixturePath('filestorage', 'py2', 'py2.fs'), file);
+  expect(fs.readFileSync(file).toString('latin1', 0, 4)).toBe('FS30');
+});
+
+it('recovers what is whole in a damaged file', async () => {
+  const bytes = fs.readFileSync(basic);
+  const damaged = directory.file();
+  bytes.fill(0xff, 1483, 1520);
+  fs.writeFileSync(damaged, bytes);
+  expect(() => new FileStorage(damaged, { readOnly: true })).toThrow(/damaged/);
+  const target = directory.file();
+  expect(await json('recover', damaged, target)).toMatchObject({ transactions: 5 });
+  const storage = new FileStorage(target);
+  expect([...storage.iterate()].length).toBe(5);
+  storage.close();
+});
+
+it('backs up in increments, verifies, and restores to a moment', async () => {
+  const [file, repository, target] = [directory.file(), directory.file('backups'), directory.file()];
+  fs.mkdirSync(repository);
+  const write = (text: string): void => {
+    const storage = new FileStorage(file);
+    put(storage, ROOT_OID, mappingRecord(text));
+    storage.close();
+  };
+  write('one');
+  expect(await json('backup', repository, file)).toMatchObject({ kind: 'full' });
+  const between = new Date(Date.now() + 1).toISOString();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  write('two');
+  expect(await json('backup', repository, file, '--gzip')).toMatchObject({ kind: 'increment' });
+  expect(await json('verify-backup', repository)).toMatchObject({ files: 2, problems: [] });
+  await json('restore', repository, target, '--at', between);
+  const storage = new FileStorage(target);
+  expect(Buffer.from(storage.load(ROOT_OID).data)).toEqual(mappingRecord('one'));
+  storage.close();
+  fs.appendFileSync(
+    fs
+      .readdirSync(repository)
+      .map((name) => path.join(repository, name))
+      .find((name) => name.endsWith('.fs'))!,
+    'x',
+  );
+  expect((await zodb('verify-backup', repository)).code).toBe(3);
+});
+
+it('tells what refers to an object, what keeps it, and what refers to nothing', async () => {
+  const file = directory.file();
+  const storage = new FileStorage(file);
+  storage.registerDB(plainHost);
+  put(storage, 2 as Oid, mappingRecord('two'));
+  put(storage, 1 as Oid, mappingRecord('one', [2 as Oid]));
+  put(storage, 3 as Oid, mappingRecord('three', [2 as Oid, 9 as Oid]));
+  put(storage, ROOT_OID, mappingRecord('root', [1 as Oid]));
+  storage.close();
+  const name = 'persistent.mapping.PersistentMapping';
+  expect(await json('refs', '0x2', file)).toEqual([
+    { oid: '0x1', class: name },
+    { oid: '0x3', class: name },
+  ]);
+  expect(await json('why', '2', file)).toEqual(['0x0', '0x1', '0x2'].map((oid) => ({ oid, class: name })));
+  const dangling = await zodb('--json', 'refs', file);
+  expect([dangling.code, JSON.parse(dangling.out)]).toEqual([
+    3,
+    [{ oid: '0x3', class: name, missing: '0x9' }],
+  ]);
+  expect((await zodb('why', '0x3', file)).code).toBe(3);
+  expect(await json('space', file)).toEqual([
+    { class: name, objects: 4, bytes: expect.any(Number) as number },
+  ]);
+});
+
+it('shows the last transactions', async () => {
+  const rows = (await json('tail', basic, '--limit', '2')) as { tid: string }[];
+  expect(rows.map(({ tid }) => tid)).toEqual(['0x03f6f35b5ddddddd', '0x03f6f35b5aaaaaaa']);
+  const copy = directory.file('copy.sqlite');
+  await json('copy', basic, copy);
+  expect(await json('tail', copy, '--limit', '2')).toEqual(rows);
+});
+
+it('emits decorated classes that compile', async () => {
+  const { code, out } = await zodb('classes', basic, '--emit', 'ts');
+  expect(code).toBe(0);
+  expect(out).toContain('@persistent("fixture_app.models.Account")');
+  expect(out).toMatch(/owner!: string;/);
+  expect(out).toMatch(/balance!: number;/);
+  const { diagnostics } = ts.transpileModule(out, {
+    reportDiagnostics: true,
+    compilerOptions: { experimentalDecorators: true, target: ts.ScriptTarget.ES2022 },
+  });
+  expect(diagnostics).toEqual([]);
+});
+
+it('exports an object and imports it under a key', async () => {
+  const exported = directory.file('account.zexp');
+  expect(await json('export', '0x1', exported, basic)).toMatchObject({ objects: 2 });
+  const target = directory.file('target.sqlite');
+  const storage = new SqliteStorage(target);
+  storage.close();
+  expect(await json('import', exported, 'account', target)).toMatchObject({ key: 'account' });
+  const rows = (await json('why', '0x1', target)) as { class: string }[];
+  expect(rows.map((row) => row.class)).toEqual([
+    'persistent.mapping.PersistentMapping',
+    'fixture_app.models.Account',
+  ]);
+});

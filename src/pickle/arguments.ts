@@ -244,6 +244,11 @@ export class ArgumentReader extends MachineState {
         this.builder.charge(COST_BYTES);
         return ByteArray.from(buf.subarray(pos + 8, pos + 8 + size));
       }
+      case 0x8f: // EMPTY_SET
+        this.builder.charge(200);
+        return new Set();
+      case 0x97: // NEXT_BUFFER
+        return this.nextBuffer(at);
       case 0x82: // EXT1
         return this.extension(buf[take(1)]!, at);
       case 0x83: // EXT2

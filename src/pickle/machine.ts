@@ -342,12 +342,6 @@ export class Machine extends ArgumentReader {
           sp--;
           break;
         }
-        case 0x8f: // EMPTY_SET
-          containers++;
-          builder.at = at;
-          builder.charge(200);
-          stack[sp++] = new Set();
-          break;
         case 0x90: {
           // ADDITEMS
           if (markCount === 0) throw this.error('There is no mark', at);
@@ -372,9 +366,6 @@ export class Machine extends ArgumentReader {
         case 0x98: // READONLY_BUFFER
           if (sp <= fence) throw this.underflow(at);
           break;
-        case 0x97: // NEXT_BUFFER
-          stack[sp++] = this.nextBuffer(at);
-          break;
         default: {
           // Everything else stands alone: it takes nothing from the stack and pushes one value, or does nothing to it.
           this.pos = pos;
@@ -393,6 +384,7 @@ export class Machine extends ArgumentReader {
             const value = memo.get(Number(index));
             stack[sp++] = value === undefined || Memo.isWrapped(value) ? this.get(Number(index), at) : value;
           } else {
+            containers++;
             const value = this.single(code, at);
             if (typeof value === 'number' && code === 0x46 && Number.isInteger(value))
               notes.push(sp, FLOAT_NOTE);

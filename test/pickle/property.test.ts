@@ -3,7 +3,7 @@ import { dumps, loads } from '../../src/pickle/index';
 import { graphs, javascriptOnly, scalars } from './arbitrary';
 import { difference } from './isomorphic';
 
-const numRuns = Math.round(1500 * Number(process.env.ZODB_SOAK ?? 1));
+const numRuns = Math.round(700 * Number(process.env.ZODB_SOAK ?? 1));
 
 test.each([2, 3, 4, 5] as const)(
   'decode(encode(v)) is v, with its aliasing and cycles, at protocol %i',

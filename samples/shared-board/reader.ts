@@ -1,0 +1,33 @@
+/**
+ * Prints what is on the board, and every note as it is pinned, until there are COUNT.
+ *
+ *     ts-node samples/shared-board/reader.ts HOST:PORT COUNT
+ */
+import { DB } from 'zodb';
+import { root } from './board';
+
+const [address, count] = process.argv.slice(2);
+const db = new DB(`zeo:${address}`, { root });
+let printed = 0;
+
+function printNew(): void {
+  db.transaction(({ notes }) => {
+    for (; printed < notes.length; printed++) {
+      const { author, text } = notes[printed]!;
+      console.log(`${author}: ${text}`);
+    }
+  });
+}
+
+async function main(): Promise<void> {
+  const changes = db.changes();
+  printNew();
+  while (printed < Number(count)) {
+    await changes.next();
+    printNew();
+  }
+  await changes.return();
+  db.close();
+}
+
+void main();

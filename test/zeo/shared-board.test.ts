@@ -1,0 +1,69 @@
+/** The sample as real programs: a server, a reader that is notified, writers, and a Python program where there is one. */
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { whatZeoLacks } from '../live/zeo-python';
+
+const programs: ChildProcess[] = [];
+
+function program(name: string, ...args: string[]): ChildProcess {
+  const child = spawn(
+    process.execPath,
+    ['node_modules/ts-node/dist/bin.js', `samples/shared-board/${name}`, ...args],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  programs.push(child);
+  return child;
+}
+
+function lines(child: ChildProcess): AsyncIterator<string> {
+  return createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+}
+
+function ended(child: ChildProcess): Promise<number | null> {
+  return child.exitCode !== null
+    ? Promise.resolve(child.exitCode)
+    : new Promise((resolve) => child.once('exit', resolve));
+}
+
+beforeAll(() => {
+  execFileSync('npm', ['run', '--silent', 'build'], { encoding: 'utf8' });
+}, 120_000);
+
+afterAll(() => {
+  for (const child of programs) child.kill('SIGKILL');
+});
+
+test('programs pin notes to one board, and the reader prints each as it comes', async () => {
+  const server = program('server.ts');
+  const address = (await lines(server).next()).value as string;
+  expect(await ended(program('writer.ts', address, 'ann', 'first'))).toBe(0);
+  const withPython = whatZeoLacks() === undefined;
+  const reader = program('reader.ts', address, withPython ? '5' : '4');
+  const printed = lines(reader);
+  expect((await printed.next()).value).toBe('ann: first');
+  const codes = await Promise.all(
+    [
+      program('writer.ts', address, 'ben', 'second', 'third'),
+      program('writer.ts', address, 'cec', 'fourth'),
+    ].map(ended),
+  );
+  expect(codes).toEqual([0, 0]);
+  const others = [await printed.next(), await printed.next(), await printed.next()].map(
+    ({ value }) => value as string,
+  );
+  expect(others.filter((line) => line.startsWith('ben'))).toEqual(['ben: second', 'ben: third']);
+  expect(others).toContain('cec: fourth');
+  if (withPython) {
+    execFileSync(process.env.PYTHON ?? '/usr/bin/python3', [
+      'samples/shared-board/pin.py',
+      address,
+      'from afar',
+    ]);
+    expect((await printed.next()).value).toBe('Python: from afar');
+  }
+  expect(await ended(reader)).toBe(0);
+  server.kill('SIGTERM');
+  expect(await ended(server)).toBe(0);
+}, 60_000);

@@ -63,7 +63,8 @@ class Memory implements Jar {
 
   commit(): void {
     this.cache.flushExposed();
-    for (const { oid, data } of this.cache.serializeChanged()) this.records.set(oid, { data, serial: 1n as Tid });
+    for (const { oid, data } of this.cache.serializeChanged())
+      this.records.set(oid, { data, serial: 1n as Tid });
     this.cache.afterCommit(1n as Tid);
     this.cache.boundary();
   }
@@ -108,9 +109,18 @@ const tracked = Array.from({ length: CLASSES }, (_, i) => {
 /** One function a class and kind, so that each has caches of its own, as code about one class has. */
 function loops(tag: string): ((objects: Any6[]) => number)[][] {
   return Array.from({ length: CLASSES }, (_, i) => [
-    new Function('o', `let s = 0; for (let k = 0; k < 20; k++) for (let i = 0; i < o.length; i++) s += o[i].a; return 20 * o.length + (s < 0 ? 1 : 0) // ${tag}${i}`) as (objects: Any6[]) => number,
-    new Function('o', `for (let k = 0; k < 20; k++) for (let i = 0; i < o.length; i++) o[i].b = k; return 20 * o.length // ${tag}${i}`) as (objects: Any6[]) => number,
-    new Function('o', `let s = 0; for (let k = 0; k < 20; k++) for (let i = 0; i < o.length; i++) s += o[i].sum(); return 20 * o.length + (s < 0 ? 1 : 0) // ${tag}${i}`) as (objects: Any6[]) => number,
+    new Function(
+      'o',
+      `let s = 0; for (let k = 0; k < 20; k++) for (let i = 0; i < o.length; i++) s += o[i].a; return 20 * o.length + (s < 0 ? 1 : 0) // ${tag}${i}`,
+    ) as (objects: Any6[]) => number,
+    new Function(
+      'o',
+      `for (let k = 0; k < 20; k++) for (let i = 0; i < o.length; i++) o[i].b = k; return 20 * o.length // ${tag}${i}`,
+    ) as (objects: Any6[]) => number,
+    new Function(
+      'o',
+      `let s = 0; for (let k = 0; k < 20; k++) for (let i = 0; i < o.length; i++) s += o[i].sum(); return 20 * o.length + (s < 0 ? 1 : 0) // ${tag}${i}`,
+    ) as (objects: Any6[]) => number,
   ]);
 }
 
@@ -124,7 +134,8 @@ const plainBy = plains.map((Class) => Array.from({ length: COUNT }, () => new Cl
 const ourLoops = loops('ours');
 const plainLoops = loops('plain');
 ['read a field', 'write a field', 'call a method that reads two'].forEach((name, kind) => {
-  const run = (by: Any6[][], set: ((objects: Any6[]) => number)[][]) => time(() => by.reduce((sum, objects, i) => sum + set[i]![kind]!(objects), 0));
+  const run = (by: Any6[][], set: ((objects: Any6[]) => number)[][]) =>
+    time(() => by.reduce((sum, objects, i) => sum + set[i]![kind]!(objects), 0));
   row(name, run(oursBy, ourLoops), run(plainBy, plainLoops), ['3.5', '8', '8'][kind]);
 });
 
@@ -137,7 +148,9 @@ const make = (classes: (new () => Any6)[]): number =>
 row('new, 6 fields by definition', make(tracked), make(plains), '+600 ns');
 
 function assigning(): new () => Any6 {
-  return new Function('return class { constructor() { this.a = 1; this.b = 2; this.c = "x"; this.d = 4.5; this.e = null; this.f = true } }')() as new () => Any6;
+  return new Function(
+    'return class { constructor() { this.a = 1; this.b = 2; this.c = "x"; this.d = 4.5; this.e = null; this.f = true } }',
+  )() as new () => Any6;
 }
 const assignedPlain = Array.from({ length: CLASSES }, assigning);
 const assignedOurs = Array.from({ length: CLASSES }, (_, i) => {
@@ -214,7 +227,13 @@ function bytes(count: number, build: () => unknown): number {
 if (global.gc) {
   const six = memory.fresh();
   const shells = memory.fresh();
-  table.push(['bytes a loaded object, 6 fields', bytes(six.records.size, () => six.cache.getMany([...six.records.keys()])).toFixed(0), bytes(8000, () => Array.from({ length: 8000 }, (_, i) => new plains[i % CLASSES]!())).toFixed(0), '', '300']);
+  table.push([
+    'bytes a loaded object, 6 fields',
+    bytes(six.records.size, () => six.cache.getMany([...six.records.keys()])).toFixed(0),
+    bytes(8000, () => Array.from({ length: 8000 }, (_, i) => new plains[i % CLASSES]!())).toFixed(0),
+    '',
+    '300',
+  ]);
   table.push([
     'bytes an evicted shell that is held',
     bytes(shells.records.size, () => {

@@ -12,7 +12,7 @@ N = int(sys.argv[1])
 result = {}
 
 
-def best(name, ops, setup, work, runs=5):
+def best(name, ops, setup, work, runs=10):
     least = None
     for _ in range(runs):
         argument = setup() if setup else None

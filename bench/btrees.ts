@@ -1,6 +1,6 @@
 /**
  * BTrees beside a `Map`, a sorted array and Python's C BTrees, in one run: nanoseconds an operation (range: a range), the best
- * of five. Python is `PYTHON` (default `/usr/bin/python3`) with `BTrees`, and for cold scans ZODB on its `PYTHONPATH`.
+ * of ten. Python is `PYTHON` (default `/usr/bin/python3`) with `BTrees`, and for cold scans ZODB on its `PYTHONPATH`.
  * `BENCH_TEN_MILLION=1` adds trees of 10^7 to the table of growth.
  */
 import Table from 'cli-table3';
@@ -31,7 +31,7 @@ function shuffle(items: readonly number[]): number[] {
   return mixed;
 }
 
-function best<T>(ops: number, setup: () => T, work: (argument: T) => unknown, runs = 5): number {
+function best<T>(ops: number, setup: () => T, work: (argument: T) => unknown, runs = 10): number {
   let least = Infinity;
   for (let run = 0; run < runs; run++) {
     const argument = setup();

@@ -6,7 +6,7 @@ import type { KeyArray } from './key-search';
 
 /** Operations on the keys of a node; those that answer an array may answer another one than they were given. */
 export interface KeyArrays {
-  /** An array for `capacity` keys. */
+  /** An array for `capacity` keys. Those for none may be one and the same. */
   create(capacity: number): KeyArray;
   /** Puts `key` at `index`, moving up what follows. */
   insert(keys: KeyArray, length: number, index: number, key: unknown): KeyArray;
@@ -34,14 +34,22 @@ function shiftUp(keys: Typed, length: number, index: number): void {
   for (let i = length; i > index; i--) keys[i] = keys[i - 1]!;
 }
 
-function grown(keys: Typed, length: number, make: TypedConstructor): Typed {
-  const result = new make(length + (length >>> 1) + 8);
-  for (let i = 0; i < length; i++) result[i] = keys[i]!;
+/** Room for one more key: powers of two, so that a leaf of 60 or 120 keys needs few steps, then half as much again. */
+function roomFor(length: number): number {
+  if (length >= 128) return length + (length >>> 1);
+  let room = 8;
+  while (room <= length) room *= 2;
+  return room;
+}
+
+function copied(keys: Typed, from: number, to: number, room: number): Typed {
+  const result = new (keys.constructor as TypedConstructor)(room);
+  for (let i = from; i < to; i++) result[i - from] = keys[i]!;
   return result;
 }
 
 function insertTyped(keys: Typed, length: number, index: number, key: unknown): Typed {
-  const target = length < keys.length ? keys : grown(keys, length, keys.constructor as TypedConstructor);
+  const target = length < keys.length ? keys : copied(keys, 0, length, roomFor(length));
   shiftUp(target, length, index);
   target[index] = key as number;
   return target;
@@ -53,14 +61,16 @@ function removeTyped(keys: KeyArray, length: number, index: number): void {
   else for (let i = index + 1; i < length; i++) typed[i - 1] = typed[i]!;
 }
 
+/** With as much room as the original has: halves of a split leaf will be filled again. */
 function sliceTyped(keys: KeyArray, from: number, to: number): KeyArray {
-  return (keys as Typed).slice(from, to);
+  return copied(keys as Typed, from, to, keys.length);
 }
 
 /** Keys of up to 32 bits. */
 export function typedArrays(make: new (length: number) => Int32Array | Uint32Array | Uint16Array): KeyArrays {
+  const none = new make(0);
   return {
-    create: (capacity) => new make(capacity),
+    create: (capacity) => (capacity === 0 ? none : new make(capacity)),
     insert: insertTyped as KeyArrays['insert'],
     remove: removeTyped,
     slice: sliceTyped,
@@ -82,8 +92,9 @@ export function wideArrays(wide: new (length: number) => BigArray): KeyArrays {
     keys instanceof Float64Array && typeof key === 'bigint' ? widened(keys, length) : (keys as Typed);
   const form = (keys: Typed, key: unknown): unknown =>
     keys instanceof Float64Array || typeof key === 'bigint' ? key : BigInt(key as number);
+  const none = new Float64Array(0);
   return {
-    create: (capacity) => new Float64Array(capacity),
+    create: (capacity) => (capacity === 0 ? none : new Float64Array(capacity)),
     insert(keys, length, index, key) {
       const narrowed = typeof key === 'bigint' ? narrow(key) : key;
       const target = fit(keys, length, narrowed);

@@ -3,6 +3,8 @@ import { InvalidArgumentError } from '../errors';
 import { registry } from '../persistence/index';
 import { references } from '../record/index';
 import { openStorage, type Storage } from '../storage/index';
+// Makes zeo: URIs work.
+import '../zeo/index';
 
 /** Exit codes of the command. */
 export const EXIT = {

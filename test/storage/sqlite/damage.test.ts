@@ -26,7 +26,7 @@ test('every byte of a small file flipped in turn: an error or what was stored', 
   h.change(oids[0]!, 'changed');
   h.storage.close();
   const whole = readFileSync(file());
-  // Every byte with ZODB_SOAK=1; here those of every page's head, and each so many of the rest.
+  // Every byte with `npm run soak`; here those of every page's head, and each so many of the rest.
   const stride = soak >= 1 ? 1 : 83;
   let flips = 0;
   let errors = 0;

@@ -111,6 +111,12 @@ describe('memory', () => {
     ['a memo number of 2^32-1', Buffer.from([0x4e, 0x72, 0xff, 0xff, 0xff, 0xff, 0x2e])],
     ['a frame of 2^60', Buffer.concat([Buffer.from([0x80, 4, 0x95]), u64(2n ** 60n), Buffer.from('N.')])],
     ['two million empty sets', Buffer.concat([Buffer.from('('), Buffer.alloc(2e6, 0x8f), Buffer.from('l.')])],
+    ...['5d', '7d', '29', '4300', '4e85', '4e4e86', '550178', '5d94', '7d94', '4b0194', '88', '32'].map(
+      (unit): [string, Buffer] => [
+        `200,000 times ${unit}`,
+        Buffer.concat([Buffer.from('(N'), Buffer.from(unit.repeat(200_000), 'hex'), Buffer.from('l.')]),
+      ],
+    ),
     ['a large list made a set 100,000 times', repeatedSet(100_000)],
     ['large text encoded 100,000 times', repeatedEncode(100_000)],
     [

@@ -17,8 +17,12 @@
  * `close`, `release` and `tpcAbort`, which may be repeated.
  */
 import type { Oid, Tid } from '../ids';
-import type { Steps } from './steps';
+import type { BlobCapability, BlobReader, BlobSource } from './blob-interfaces';
+import type { MaintenanceCapability, PackCapability } from './maintenance-interfaces';
 import type { TransactionMetaData } from './transaction-meta';
+
+export type * from './blob-interfaces';
+export type * from './maintenance-interfaces';
 
 /** What a storage can do. Frozen; callers ask it instead of trying and catching. */
 export interface StorageSupports {
@@ -333,37 +337,6 @@ export interface UndoCapability extends UndoCall {
   undoLog(first?: number, last?: number, filter?: (entry: TransactionInfo) => boolean): TransactionInfo[];
 }
 
-/** Removing what nobody needs any more. */
-export interface PackCapability {
-  /**
-   * Drops revisions that were superseded at `time` and, with `gc`, objects that nothing retained refers to. What any
-   * retained revision refers to is retained. Others can read and commit meanwhile. `StorageError` when a pack is under
-   * way already.
-   */
-  pack(options?: PackOptions): Steps<PackReport>;
-}
-
-/** Options of {@link PackCapability.pack}. */
-export interface PackOptions {
-  /** Milliseconds since 1970, default now. A time in the future counts as now. */
-  readonly time?: number;
-  /** Remove unreachable objects too. Default true. */
-  readonly gc?: boolean;
-  /** Objects to keep beside the root, with all they lead to: other databases refer to them. */
-  readonly roots?: readonly Oid[];
-  /** Count only; change nothing. */
-  readonly dryRun?: boolean;
-}
-
-/** What a pack did, or would do. */
-export interface PackReport {
-  readonly revisions: number;
-  readonly objects: number;
-  readonly blobs: number;
-  /** Bytes of the records and blobs removed. */
-  readonly bytes: number;
-}
-
 /** Walking all transactions. */
 export interface IterationCapability {
   /** Transactions with `start <= tid <= stop` in order, as of this call. Ending early closes what it holds. */
@@ -396,56 +369,4 @@ export interface CurrentRecordCapability {
 /** A record met by {@link CurrentRecordCapability.currentRecords}. */
 export interface CurrentRecord extends LoadedRecord {
   readonly oid: Oid;
-}
-
-/** Where a blob's content comes from: bytes, or a file. */
-export type BlobSource = Uint8Array | BlobFile;
-
-/** A file that becomes a blob. */
-export interface BlobFile {
-  readonly path: string;
-  /** The storage may move the file away instead of copying it; it is gone after the commit. */
-  readonly consume: boolean;
-}
-
-/** Large contents beside the records. */
-export interface BlobCapability extends StoreBlobCall {
-  /** The blob's content as that revision has it. `POSKeyError` when there is none. The caller closes it. */
-  openBlob(oid: Oid, serial: Tid): BlobReader;
-  /** Path of a read-only file with the content; present when `supports.blobPaths`. */
-  blobPath?(oid: Oid, serial: Tid): string;
-  /** A directory for uncommitted blob files, from which the storage can take them over cheaply. It exists. */
-  blobDirectory(): string;
-}
-
-/** Random access to a committed blob. It stays readable while it is open, also across commits and packs. */
-export interface BlobReader {
-  readonly size: number;
-  /** Reads up to `length` bytes from `position` into `target` at `offset`; the number read, 0 at the end. */
-  read(target: Uint8Array, offset: number, length: number, position: number): number;
-  close(): void;
-}
-
-/** Looking after a database as a whole. */
-export interface MaintenanceCapability {
-  /** Reads everything and reports what is damaged or refers to nothing. */
-  check(): Steps<CheckReport>;
-  /** A consistent copy at `path`, which must not exist, while others go on. */
-  backup(path: string): Steps<BackupReport>;
-  /** Gives unused space back to the file system, where that is not automatic. */
-  vacuum?(): Steps<void>;
-}
-
-/** What {@link MaintenanceCapability.check} found. */
-export interface CheckReport {
-  readonly objects: number;
-  readonly revisions: number;
-  /** Sentences, each naming an object or a place; empty when all is well. */
-  readonly problems: readonly string[];
-}
-
-/** What {@link MaintenanceCapability.backup} wrote. */
-export interface BackupReport {
-  readonly path: string;
-  readonly bytes: number;
 }

@@ -2,6 +2,8 @@ import * as fs from 'node:fs';
 
 /** Where a cache's bytes are: memory, or a file. All numbers are bytes. */
 export interface CacheMedium {
+  /** What is read can be other than what was written: it has to be checked. */
+  readonly canBeDamaged: boolean;
   read(target: Buffer, position: number): void;
   write(bytes: Uint8Array, position: number): void;
   /** What was written survives a crash of the machine. */
@@ -11,6 +13,7 @@ export interface CacheMedium {
 
 /** In memory; the system gives the pages when they are first written. */
 export class MemoryMedium implements CacheMedium {
+  readonly canBeDamaged = false;
   #bytes: Buffer | undefined;
 
   constructor(size: number) {
@@ -36,6 +39,8 @@ export class MemoryMedium implements CacheMedium {
 
 /** In a file, which is already open and of its full size. */
 export class FileMedium implements CacheMedium {
+  readonly canBeDamaged = true;
+
   constructor(private readonly descriptor: number) {}
 
   read(target: Buffer, position: number): void {

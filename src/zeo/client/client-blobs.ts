@@ -8,8 +8,9 @@ import type { ClientTransaction } from './client-transaction';
 import type { ServerLink } from './link';
 import { revisionArguments } from './server-view';
 
-/** Bytes of a blob in one message; Python's number. */
+/** Bytes of a blob in one message to a server of Python's (its number), and to one of ours. */
 const CHUNK = 59_000;
+const LARGE_CHUNK = 512 << 10;
 /** After so many bytes an upload waits until the server has taken them, so that they do not pile up in memory. */
 const WINDOW = 8 << 20;
 
@@ -58,8 +59,9 @@ export class ClientBlobs {
     const descriptor = fs.openSync(file, 'r');
     try {
       let window = 0;
+      const size = transaction.connection.epoch === undefined ? CHUNK : LARGE_CHUNK;
+      const chunk = Buffer.allocUnsafeSlow(size);
       for (;;) {
-        const chunk = Buffer.allocUnsafe(CHUNK);
         const count = fs.readSync(descriptor, chunk);
         if (count === 0) return;
         const { connection } = transaction;

@@ -88,7 +88,9 @@ export class ServerConnection {
     const bytes = this.#outbox.length === 1 ? this.#outbox[0]! : Buffer.concat(this.#outbox);
     this.#outbox = [];
     this.#outboxBytes = 0;
-    this.bridge.post([this.id, bytes]);
+    // Large messages go over without a copy; small ones share their memory with others.
+    const whole = bytes.byteLength === bytes.buffer.byteLength;
+    this.bridge.post([this.id, bytes], whole ? [bytes.buffer as ArrayBuffer] : undefined);
   }
 
   /** Takes what the socket brought. Throws `ZeoProtocolError`. */

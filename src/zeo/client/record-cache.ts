@@ -202,9 +202,7 @@ export class RecordCache {
   }
 
   #read(block: Block): CachedRecord | undefined {
-    const bytes = Buffer.allocUnsafe(block.size);
-    this.#medium.read(bytes, block.offset);
-    const data = dataOf(bytes, block);
+    const data = this.#medium.canBeDamaged ? this.#readChecked(block) : this.#readPlain(block);
     if (!data) {
       this.#counters.damaged++;
       this.#drop(block);
@@ -212,6 +210,18 @@ export class RecordCache {
     }
     if (block.end === undefined) this.#keepHot(block, data);
     return { data, start: block.start, end: block.end };
+  }
+
+  #readPlain(block: Block): Buffer {
+    const data = Buffer.allocUnsafe(block.size - OVERHEAD);
+    this.#medium.read(data, block.offset + BLOCK_HEADER);
+    return data;
+  }
+
+  #readChecked(block: Block): Buffer | undefined {
+    const bytes = Buffer.allocUnsafe(block.size);
+    this.#medium.read(bytes, block.offset);
+    return dataOf(bytes, block);
   }
 
   /** Moves a record to the front before the ring reaches it. */

@@ -105,6 +105,8 @@ export class ClientConnection implements SessionConnection {
   }
 
   #process(): void {
+    // The answers to what arrived together leave together.
+    this.socket.cork();
     try {
       for (let bytes = this.#next(); bytes; bytes = this.#next()) {
         if (this.#codec) this.#handle(this.#codec.decode(bytes));
@@ -112,6 +114,8 @@ export class ClientConnection implements SessionConnection {
       }
     } catch (error) {
       this.close(error instanceof Error ? error.message : String(error), 'warn');
+    } finally {
+      this.socket.uncork();
     }
   }
 

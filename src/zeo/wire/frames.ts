@@ -6,6 +6,8 @@ import { ZeoProtocolError } from '../errors';
 
 const EMPTY = Buffer.alloc(0);
 const SMALLEST = 4096;
+/** Space given to a message before all of it has arrived, in bytes; beyond, twice what has. */
+const AT_ONCE = 1 << 20;
 
 /** Puts the length in front of a message. */
 export function frame(payload: Uint8Array): Buffer {
@@ -16,8 +18,8 @@ export function frame(payload: Uint8Array): Buffer {
 }
 
 /**
- * Cuts a stream of bytes into messages. What a peer declares costs nothing: memory follows what has arrived (at most
- * twice of it), and a message longer than the limit is refused when its length is read.
+ * Cuts a stream of bytes into messages. What a peer declares costs at most 1 MiB; beyond, memory follows what has arrived (twice of
+ * it at most), and a message longer than the limit is refused when its length is read.
  */
 export class FrameReader {
   /** The longest message accepted, in bytes. May be changed between messages. */
@@ -49,7 +51,11 @@ export class FrameReader {
     }
     const needed = pending + chunk.length;
     if (!this.own || this.start + needed > this.data.length) {
-      const bigger = Buffer.allocUnsafeSlow(Math.max(needed * 2, SMALLEST));
+      // A message of ordinary size gets its place at once.
+      const announced = pending >= 4 ? Math.min(this.data.readUInt32BE(this.start) + 4, AT_ONCE) : 0;
+      const bigger = Buffer.allocUnsafeSlow(
+        Math.max(needed > AT_ONCE ? needed * 2 : needed, announced, SMALLEST),
+      );
       this.data.copy(bigger, 0, this.start, this.end);
       this.data = bigger;
       this.start = 0;

@@ -7,12 +7,17 @@ import { Queue } from './queue';
 import { Place, Status, type ObjectRecord } from './stamp';
 
 /** Estimated bytes of a loaded object beside its values, and for each byte of its record. Measured (`bench/objects.ts`). */
-const OBJECT_BYTES = 300;
+const OBJECT_BYTES = 220;
 const RECORD_FACTOR = 2;
+
+/** From so many superfluous entries on the line is tidied. */
+const TIDY_FROM = 2000;
 
 /** What eviction needs of the cache. */
 export interface EvictionHost {
   recordOf(object: object): ObjectRecord;
+  /** Whether an object is (still) of this cache. */
+  owns(record: ObjectRecord): boolean;
   /** Records that must keep their states for now. */
   readonly pinned: readonly ObjectRecord[];
   /** Sets a state aside. */
@@ -84,6 +89,18 @@ export class Eviction {
     if ((record.place & Place.queue) !== 0) return;
     record.place |= Place.line;
     this.#line.push(object);
+    if (this.#line.length > 2 * this.count + TIDY_FROM) this.#tidy();
+  }
+
+  /** States that were dropped otherwise (abort, invalidation) leave their objects in line: they must not stay for ever. */
+  #tidy(): void {
+    this.#line.retain((object) => {
+      const record = this.#host.recordOf(object);
+      if (!this.#host.owns(record)) return false;
+      if ((record.place & Place.counted) !== 0) return true;
+      record.place &= ~Place.queue;
+      return false;
+    });
   }
 
   /** Whether a load inside a transaction should make room: with slack, so that rounds are rare even when nothing can go. */
@@ -96,6 +113,7 @@ export class Eviction {
     for (let left = this.#probation.length; left > 0; left--) {
       const object = this.#probation.shift()!;
       const record = this.#host.recordOf(object);
+      if (!this.#host.owns(record)) continue;
       record.place &= ~Place.queue;
       if (record.status !== Status.probation) {
         if (record.status !== Status.ghost) this.enqueue(object, record);
@@ -136,6 +154,7 @@ export class Eviction {
     for (let left = this.#line.length; left > 0 && wanted > 0; left--) {
       const object = this.#line.shift()!;
       const record = this.#host.recordOf(object);
+      if (!this.#host.owns(record)) continue;
       record.place &= ~Place.queue;
       if (record.status === Status.ghost || record.status === Status.unsaved) continue;
       if (

@@ -22,6 +22,17 @@ export class Queue<T> {
     return item;
   }
 
+  /** Keeps those for which `wanted` is true, in their order. */
+  retain(wanted: (item: T) => boolean): void {
+    const kept: T[] = [];
+    for (let i = this.#head; i < this.#items.length; i++) {
+      const item = this.#items[i]!;
+      if (wanted(item)) kept.push(item);
+    }
+    this.#items = kept;
+    this.#head = 0;
+  }
+
   clear(): void {
     this.#items = [];
     this.#head = 0;

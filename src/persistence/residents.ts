@@ -36,6 +36,7 @@ export class Residents {
     const budget = options.budget as Budget | undefined;
     const host = {
       recordOf: (object: object) => recordOf(object)!,
+      owns: (record: ObjectRecord) => record.cache === cache,
       pinned: cache.pinned,
       setAside,
       drop: (object: object, record: ObjectRecord) => {
@@ -156,16 +157,13 @@ export class Residents {
     record.oid = undefined;
     record.cache = undefined;
     record.watch = undefined;
+    record.place &= Place.loose;
     setPending(object, undefined);
   }
 
   /** Lets go of everything. */
   clear(): void {
-    for (const object of [...this.#identity.objects()]) {
-      const record = recordOf(object)!;
-      this.release(object, record);
-      record.place &= Place.loose;
-    }
+    for (const object of [...this.#identity.objects()]) this.release(object, recordOf(object)!);
     this.#identity.clear();
     this.eviction.clear();
     this.#refresh.clear();

@@ -261,6 +261,18 @@ describe('size', () => {
     expect(jar.cache.get(oids[0]!)).not.toBe(a);
   });
 
+  test('objects whose states went otherwise than by eviction are let go of', () => {
+    const { jar, oids } = chain(200);
+    for (let round = 0; round < 60; round++) {
+      for (const oid of oids) jar.cache.get(oid);
+      jar.cache.minimize();
+    }
+    const { loaded, ghosts } = jar.cache.statistics;
+    expect([loaded, ghosts]).toEqual([0, 200]);
+    jar.cache.getMany(oids);
+    expect(jar.cache.statistics.loaded).toBe(200);
+  });
+
   test('targets are checked', () => {
     expect(() => createCache(new MapJar(), { targetCount: -1 })).toThrow('number of objects');
     expect(() => (new MapJar().cache.targetCount = 1.5)).toThrow('number of objects');

@@ -11,7 +11,7 @@
  *
  * An older form is one pickled dict, `{'index': …, 'pos': …}`.
  */
-import { oidFromBigInt, oidToBigInt, type Oid } from '../../ids';
+import { oidFromBigInt, oidToBigInt } from '../../ids';
 import { loads } from '../../pickle/index';
 import { OidIndex } from './oid-index';
 
@@ -209,12 +209,7 @@ function fillBucket(index: OidIndex, prefix: Buffer, content: Buffer): void {
   if (prefix.length !== 6 || !Number.isInteger(count)) throw new RangeError('no bucket');
   const high = prefix.readUIntBE(0, 6);
   if (high < 0x20_0000_0000) {
-    for (let i = 0; i < count; i++) {
-      index.set(
-        (high * 0x1_0000 + content.readUInt16BE(i * 2)) as Oid,
-        readPosition(content, count * 2 + i * 6),
-      );
-    }
+    index.addBucket(high, content);
     return;
   }
   for (let i = 0; i < count; i++) {

@@ -9,6 +9,9 @@
 import { oidToBigInt, type Oid } from '../../ids';
 
 const PAGE_SIZE = 4096;
+const PAGE_BITS = 12;
+/** A bucket of an index file covers 65,536 oids. */
+const PAGES_PER_BUCKET = 16;
 /** At this many entries a dense page (8 bytes an oid) takes no more than 14 bytes an entry. */
 const DENSE_FROM = 2400;
 
@@ -19,6 +22,28 @@ class Page {
   offsets: Uint16Array | undefined = new Uint16Array(4);
   /** Positions: by rank in a sparse page, by offset in a dense one (0: none). */
   positions: Float64Array = new Float64Array(4);
+
+  /** Takes in entries `from` to `to` of a bucket with `count` entries. */
+  fill(content: Buffer, from: number, to: number, count: number): void {
+    const added = to - from;
+    if (this.count === 0 && isAscending(content, from, to)) {
+      const dense = added >= DENSE_FROM;
+      const offsets = dense ? undefined : new Uint16Array(added);
+      const positions = new Float64Array(dense ? PAGE_SIZE : added);
+      for (let i = 0; i < added; i++) {
+        const offset = content.readUInt16BE((from + i) * 2) % PAGE_SIZE;
+        if (offsets !== undefined) offsets[i] = offset;
+        positions[dense ? offset : i] = readPosition(content, count * 2 + (from + i) * 6);
+      }
+      this.offsets = offsets;
+      this.positions = positions;
+      this.count = added;
+      return;
+    }
+    for (let i = from; i < to; i++) {
+      this.set(content.readUInt16BE(i * 2) % PAGE_SIZE, readPosition(content, count * 2 + i * 6));
+    }
+  }
 
   get(offset: number): number {
     if (this.offsets === undefined) return this.positions[offset]!;
@@ -116,6 +141,17 @@ class Page {
   }
 }
 
+function isAscending(content: Buffer, from: number, to: number): boolean {
+  for (let i = from + 1; i < to; i++) {
+    if (content.readUInt16BE(i * 2) <= content.readUInt16BE(i * 2 - 2)) return false;
+  }
+  return true;
+}
+
+function readPosition(content: Buffer, offset: number): number {
+  return content.readUInt16BE(offset) * 0x1_0000_0000 + content.readUInt32BE(offset + 2);
+}
+
 /** Page numbers below this are found in an array, the rest in a map: oids may begin anywhere below 2^53. */
 const ARRAY_PAGES = 1 << 16;
 
@@ -132,9 +168,32 @@ export class OidIndex {
   #lastNumber = -1;
   #lastPage: Page | undefined;
 
+  /** Buckets of an index file that nobody looked at yet, by their prefix: see {@link addBucket}. */
+  readonly #unread = new Map<number, Buffer>();
+
+  /**
+   * Takes in a bucket of an index file: n 2-byte rests of oids, sorted, then n 6-byte positions, for the oids that begin with
+   * `prefix`. It is decoded when one of them is asked for, so that opening a large file costs next to nothing.
+   */
+  addBucket(prefix: number, content: Buffer): void {
+    this.#unread.set(prefix, content);
+    this.#size += content.length / 8;
+  }
+
   /** Number of objects. */
   get size(): number {
     return this.#size + this.#foreign.size;
+  }
+
+  /** Bytes that the entries take, for tests and reports. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const content of this.#unread.values()) bytes += content.length;
+    for (const page of [...this.#pages, ...this.#farPages.values()]) {
+      // Beside its arrays a page takes about this much for its objects.
+      if (page !== undefined) bytes += page.positions.byteLength + (page.offsets?.byteLength ?? 0) + 400;
+    }
+    return bytes + this.#foreign.size * 40;
   }
 
   /** The position of `oid`'s newest record, or 0. */
@@ -173,6 +232,7 @@ export class OidIndex {
 
   /** The greatest oid as an unsigned integer, or -1n when there is none. */
   maxOid(): bigint {
+    if (this.#unread.size > 0) this.#read(Math.max(...this.#unread.keys()));
     const foreign = this.#sortedForeign();
     if (foreign.length > 0) return oidToBigInt(foreign[foreign.length - 1]!);
     const far = this.#sortedFar();
@@ -190,6 +250,7 @@ export class OidIndex {
   /** The first oid at or after `from`, in the order of unsigned integers; `undefined` at the end. */
   next(from: Oid): Oid | undefined {
     if (from < 0) return this.#nextForeign(oidToBigInt(from));
+    this.#readAll();
     const first = Math.floor(from / PAGE_SIZE);
     const start = from % PAGE_SIZE;
     for (let number = first; number < this.#pages.length; number++) {
@@ -211,6 +272,7 @@ export class OidIndex {
 
   /** Calls `visit` for every entry, in the order of unsigned oids. */
   forEach(visit: (oid: Oid, position: number) => void): void {
+    this.#readAll();
     for (let number = 0; number < this.#pages.length; number++) {
       const page = this.#pages[number];
       if (page !== undefined) visitPage(page, number, visit);
@@ -219,7 +281,34 @@ export class OidIndex {
     for (const oid of this.#sortedForeign()) visit(oid, this.#foreign.get(oid)!);
   }
 
+  #readAll(): void {
+    for (const prefix of this.#unread.keys()) this.#read(prefix);
+  }
+
+  /** Decodes a bucket that was only taken in. */
+  #read(prefix: number): void {
+    const content = this.#unread.get(prefix)!;
+    this.#unread.delete(prefix);
+    const count = content.length / 8;
+    for (let from = 0; from < count;) {
+      const inBucket = content.readUInt16BE(from * 2) >> PAGE_BITS;
+      let to = from + 1;
+      while (to < count && content.readUInt16BE(to * 2) >> PAGE_BITS === inBucket) to++;
+      const number = prefix * PAGES_PER_BUCKET + inBucket;
+      const page = this.#page(number) ?? this.#addPage(number);
+      const before = page.count;
+      page.fill(content, from, to, count);
+      // They were counted when they came; an index file in disorder may hold some twice.
+      this.#size += page.count - before - (to - from);
+      from = to;
+    }
+  }
+
   #page(number: number): Page | undefined {
+    if (this.#unread.size > 0) {
+      const prefix = Math.floor(number / PAGES_PER_BUCKET);
+      if (this.#unread.has(prefix)) this.#read(prefix);
+    }
     const page = number < ARRAY_PAGES ? this.#pages[number] : this.#farPages.get(number);
     if (page !== undefined) {
       this.#lastNumber = number;

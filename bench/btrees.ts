@@ -185,6 +185,7 @@ function measureColdScan(name: string, make: () => Tree, ordered: readonly Key[]
           return opened.open();
         },
         (connection) => consume(connection.root.tree),
+        25,
       );
       opened?.close();
       rows.set(kind === 'SQLite' ? `${name}: cold scan` : `${name}: cold scan (${kind})`, { ours: ns });

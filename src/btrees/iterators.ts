@@ -2,6 +2,7 @@
  * Iteration, item by item. An iterator stands at a leaf and an index in it, as Python's does: it notices at its next step
  * when its leaf has become too short for it, and says so from then on.
  */
+import { isReference } from '../persistence/index';
 import type { Content } from './content';
 import { ChangedDuringIterationError } from './errors';
 import type { KeyKind } from './key-kinds';
@@ -28,9 +29,11 @@ export function itemAt(
   mode: Mode,
   { give }: KeyKind = leaf.keyKind,
 ): unknown {
-  if (mode === Mode.keys) return give(content.keys[index]);
   if (mode === Mode.values) return leaf.value(content, index);
-  return [give(content.keys[index]), leaf.value(content, index)];
+  const kept = content.keys[index];
+  // Python allows persistent objects as keys; here they can be read.
+  const key = typeof kept === 'object' && isReference(kept) ? leaf.followed(kept) : give(kept);
+  return mode === Mode.keys ? key : [key, leaf.value(content, index)];
 }
 
 /** From small to large keys. */

@@ -3,14 +3,14 @@
  * (`BTrees/src/BTrees/objectkeymacros.h`). Unlike there, whatever has no total order is refused before it is stored.
  */
 import { inspect, types } from 'node:util';
-import { isReference } from '../persistence/index';
+import { isPersistent, isReference } from '../persistence/index';
 import { InvalidKeyError } from './errors';
 import { momentOf } from './key-moments';
 
 /** First UTF-16 unit of a surrogate; below it, the order of units is the order of code points. */
 const FIRST_SURROGATE = 0xd800;
 
-/** A value class (or persistent class) whose objects are ordered, for use as keys. */
+/** A value class whose objects are ordered, for use as keys. */
 export interface Comparable {
   /** Negative, zero or positive as this object sorts before, with or after `other`. */
   compareTo(other: never): number;
@@ -64,12 +64,19 @@ export function assertOrderable(key: unknown): void {
         throw new InvalidKeyError(key, 'NaN has no place in an order and can’t be a key.');
       return;
     case 'object':
-      if (key === null || types.isUint8Array(key) || isComparable(key)) return;
+      if (key === null || types.isUint8Array(key)) return;
       if (Array.isArray(key)) {
         key.forEach(assertOrderable);
         return;
       }
       if (momentOf(key) !== undefined) return;
+      if (isPersistent(key)) {
+        throw new InvalidKeyError(
+          key,
+          `A persistent object (${describeType(key)}) can’t be a key: comparing keys must not load objects. Use one of its fields, or its oid.`,
+        );
+      }
+      if (isComparable(key)) return;
   }
   throw new InvalidKeyError(
     key,

@@ -165,6 +165,19 @@ it('after a refusal the stored tree is the same to the byte', () => {
   }
 });
 
+it('persistent objects are no keys, but keys that Python made of them can be read', () => {
+  expect(() => new OOBTree<unknown, number>().set(new PersistentMapping(), 1)).toThrow(
+    'A persistent object (PersistentMapping) can’t be a key',
+  );
+  const mapping = Meta.of('persistent.mapping', 'PersistentMapping');
+  const jar = jarOver([1, bucket, tuple(tuple(new Ref(2 as Oid, mapping), 'x'))], [2, mapping, { data: {} }]);
+  const [key] = [...(jar.cache.get(1 as Oid) as AnyMapping).keys()];
+  expect(key).toBeInstanceOf(PersistentMapping);
+  expect(() => (jar.cache.get(1 as Oid) as AnyMapping).get('a')).toThrow(
+    'a reference to a persistent object',
+  );
+});
+
 it('arguments are checked at the door', () => {
   const mapping = new OOBTree<string, number>();
   expect(() => mapping.update([['a']] as never)).toThrow('update() takes an iterable of [key, value] pairs');

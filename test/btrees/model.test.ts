@@ -268,7 +268,7 @@ describe.each(Object.keys(families))('%s', (family) => {
           bench.compare();
           bench.close();
         }),
-        { numRuns: 5 * SCALE, interruptAfterTimeLimit: 20_000 * SCALE, endOnFailure: SCALE > 1 },
+        { numRuns: 3 * SCALE, interruptAfterTimeLimit: 20_000 * SCALE, endOnFailure: SCALE > 1 },
       );
     });
   });

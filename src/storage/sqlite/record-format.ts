@@ -21,8 +21,10 @@ export function sealRecord(oid: Oid, seq: number, data: Uint8Array | null): Buff
   const length = data === null ? 0 : data.length;
   const sealed = Buffer.allocUnsafe(HEADER + length);
   if (data !== null) sealed.set(data, HEADER);
-  sealed.writeUIntBE(seq, 4, 6);
-  sealed.writeUInt32BE(crc32(length === 0 ? NO_BYTES : data!, placeSeed(oid, seq)), 0);
+  writeWord(sealed, 4, Math.floor(seq / 0x1_0000) >>> 0);
+  sealed[8] = seq >>> 8;
+  sealed[9] = seq;
+  writeWord(sealed, 0, crc32(length === 0 ? NO_BYTES : data!, placeSeed(oid, seq)));
   return sealed;
 }
 
@@ -65,4 +67,11 @@ export function placeSeed(oid: Oid, seq: number): number {
       (seq / 0x1_0000_0000)) >>>
     0
   );
+}
+
+function writeWord(target: Buffer, at: number, value: number): void {
+  target[at] = value >>> 24;
+  target[at + 1] = value >>> 16;
+  target[at + 2] = value >>> 8;
+  target[at + 3] = value;
 }

@@ -1,5 +1,6 @@
 import {
   ClosedError,
+  CorruptionError,
   POSKeyError,
   ReadConflictError,
   ReadOnlyHistoryError,
@@ -17,6 +18,7 @@ import type {
   TransactionStatus,
 } from '../interfaces';
 import type { TransactionMetaData } from '../transaction-meta';
+import { BatchRead } from './batch-read';
 import type { Blobs } from './blobs';
 import type { SqliteCommitter } from './committer';
 import type { Statement } from './driver';
@@ -58,6 +60,7 @@ export class SqliteInstance implements StorageInstance {
   readonly #revisions: Revisions;
   readonly #get: Statement<Buffer>;
   readonly #newest: Statement<number>;
+  readonly #batch: BatchRead;
   /** The last commit that is seen; -1 before the first poll. */
   #seq = -1;
   /** The read transaction is open, so that the handle shows exactly the snapshot. */
@@ -80,6 +83,7 @@ export class SqliteInstance implements StorageInstance {
     this.#handle = context.engine.readHandle();
     this.#revisions = new Revisions(this.#handle, context.engine.tids);
     this.#get = this.#handle.prepare<Buffer>('SELECT state FROM object WHERE oid = ?').pluck();
+    this.#batch = new BatchRead(this.#handle);
     this.#newest = this.#handle.prepare<number>('SELECT max(seq) FROM txn').pluck();
     if (fixedSeq !== undefined) {
       this.#seq = fixedSeq;
@@ -137,12 +141,21 @@ export class SqliteInstance implements StorageInstance {
   loadMany(oids: readonly Oid[]): (LoadedRecord | undefined)[] {
     this.#loadsLeft -= oids.length;
     if (this.#loadsLeft <= 0) this.#look();
-    const records: (LoadedRecord | undefined)[] = [];
-    for (const oid of oids) {
-      const row = this.#row(oid);
-      records.push(row === undefined || row?.length === HEADER ? this.#rare(oid) : this.#record(oid, row));
+    if (!this.#isOpen && !this.#isStale) throw this.#unready();
+    const rows = this.#batch.rows(oids);
+    if (rows !== undefined) {
+      try {
+        return oids.map((oid, at) => this.#recordOrNone(oid, rows[at]));
+      } catch (error) {
+        if (!(error instanceof CorruptionError)) throw error;
+        // One by one it is certain which of them is damaged.
+      }
     }
-    return records;
+    return oids.map((oid) => this.#recordOrNone(oid, this.#row(oid)));
+  }
+
+  #recordOrNone(oid: Oid, row: Buffer | undefined): LoadedRecord | undefined {
+    return row === undefined || row?.length === HEADER ? this.#rare(oid) : this.#record(oid, row);
   }
 
   #rare(oid: Oid): LoadedRecord | undefined {

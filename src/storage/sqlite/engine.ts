@@ -29,6 +29,8 @@ export class Engine {
   isClosed = false;
   #checkedAt = performance.now();
   readonly #spare: Handle[] = [];
+  /** Handles in use: a walk that was not finished, a blob that is open. They end with the storage. */
+  readonly #lent = new Set<Handle>();
 
   constructor(path: string, options: ResolvedOptions, writer: Handle) {
     this.path = path;
@@ -45,7 +47,9 @@ export class Engine {
 
   /** A handle for reading, perhaps one that was given back. */
   readHandle(): Handle {
-    return this.#spare.pop() ?? this.#openReader();
+    const handle = this.#spare.pop() ?? this.#openReader();
+    this.#lent.add(handle);
+    return handle;
   }
 
   #openReader(): Handle {
@@ -63,11 +67,19 @@ export class Engine {
     });
     setDurability(handle, this.options);
     handle.dontWait();
+    this.#lent.add(handle);
     return handle;
   }
 
-  /** Takes back a handle, out of any transaction. */
+  /** Closes a handle that {@link writeHandle} opened. */
+  closeHandle(handle: Handle): void {
+    this.#lent.delete(handle);
+    handle.close();
+  }
+
+  /** Takes back a handle for reading, out of any transaction. */
   giveBack(handle: Handle): void {
+    this.#lent.delete(handle);
     if (this.isClosed || this.#spare.length >= 4) handle.close();
     else this.#spare.push(handle);
   }
@@ -100,7 +112,7 @@ export class Engine {
 
   close(): void {
     this.isClosed = true;
-    for (const handle of this.#spare.splice(0)) handle.close();
+    for (const handle of [...this.#spare.splice(0), ...this.#lent]) handle.close();
     this.reader.close();
     this.writer.close();
   }

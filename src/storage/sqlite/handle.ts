@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { LockError, StorageError } from '../../errors';
+import { ClosedError, LockError, StorageError, ZodbError } from '../../errors';
 import { oidToBigInt, type Oid } from '../../ids';
 import { sqliteDriver, type Database, type Statement } from './driver';
 import { translateError } from './sqlite-errors';
@@ -148,7 +148,7 @@ export class Handle {
 
   /** Ends a transaction, if one is open, without its changes. */
   rollback(): void {
-    if (!this.db.inTransaction) return;
+    if (!this.db.open || !this.db.inTransaction) return;
     try {
       this.#rollback.run();
     } catch (error) {
@@ -162,6 +162,9 @@ export class Handle {
 
   /** An error of SQLite in this package's terms. */
   failed(error: unknown): unknown {
+    if (!this.db.open && !(error instanceof ZodbError)) {
+      return new ClosedError(`The storage ${this.path} was closed meanwhile.`, { cause: error });
+    }
     return translateError(error, this.path);
   }
 

@@ -71,7 +71,7 @@ export class Pack {
       yield* this.#guarded(this.#steps());
       return this.#counts.report();
     } finally {
-      this.#handle.close();
+      this.#engine.closeHandle(this.#handle);
     }
   }
 
@@ -98,12 +98,16 @@ export class Pack {
       yield* sweepBlobs(this.#handle, this.#blobs, this.#counts, (phase, work) => this.#write(phase, work));
     } finally {
       // Not a step: whoever ended the pack early waits for this.
-      if (this.#handle.db.inTransaction) this.#handle.rollback();
-      this.#handle.beginImmediate(this.#engine.options.lockTimeout);
-      this.#lock.release();
-      this.#handle.commit();
+      if (this.#handle.db.open) this.#unlock();
     }
     yield* vacuumSteps(this.#handle);
+  }
+
+  #unlock(): void {
+    this.#handle.rollback();
+    this.#handle.beginImmediate(this.#engine.options.lockTimeout);
+    this.#lock.release();
+    this.#handle.commit();
   }
 
   #begin(): void {

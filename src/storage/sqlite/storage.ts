@@ -290,7 +290,7 @@ export class SqliteStorage implements Storage {
     try {
       yield* vacuumSteps(handle);
     } finally {
-      handle.close();
+      this.#engine.closeHandle(handle);
     }
   }
 

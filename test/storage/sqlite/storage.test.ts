@@ -208,3 +208,32 @@ test('the log is reset when nobody needs it', () => {
   expect(statSync(`${file()}-wal`).size).toBeLessThan(16e6);
   h.storage.close();
 });
+
+test('closing ends what is still open: walks, blobs, packs, commits that wait', async () => {
+  const h = new Harness(new SqliteStorage(file()));
+  const other = new Harness(new SqliteStorage(file()));
+  const oid = h.storage.newOid();
+  const tid = h.transact((txn) =>
+    h.storage.storeBlob!(oid, ZERO_TID, blobRecord(), Buffer.alloc(200_000), txn),
+  );
+  h.root([oid]);
+  const reader = h.storage.openBlob!(oid, tid);
+  const walk = h.storage.currentRecords!();
+  const packing = h.storage.pack!();
+  packing.next();
+  const [held, waiting] = [new TransactionMetaData(), new TransactionMetaData()];
+  other.storage.tpcBegin(held);
+  other.storage.tpcVote(held);
+  await h.storage.tpcBeginAsync!(waiting);
+  const vote = h.storage.tpcVoteAsync!(waiting);
+  h.storage.close();
+  const closed = expect.objectContaining({ code: 'CLOSED' }) as Error;
+  await expect(vote).rejects.toEqual(closed);
+  expect(() => reader.read(Buffer.alloc(9), 0, 9, 150_000)).toThrow(closed);
+  reader.close();
+  walk.return!();
+  expect(() => [...packing]).toThrow(closed);
+  other.storage.tpcFinish(held);
+  other.storage.close();
+  expect(readdirSync(directory())).toEqual(['test.sqlite']);
+});

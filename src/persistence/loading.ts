@@ -26,6 +26,12 @@ interface WithSetState {
   __setstate__(state: unknown): void;
 }
 
+/** A state of Python that is no dict: None, or a pair of a dict (or None) and the values of slots. Written back in the same form. */
+export interface StateForm {
+  readonly slots: ReadonlySet<string> | undefined;
+  readonly dict: boolean;
+}
+
 /** Takes records apart for one cache. */
 export class Loader {
   readonly #cache: ObjectCacheImpl;
@@ -34,6 +40,7 @@ export class Loader {
   #revision = -1;
   /** Class metadata that must be written back as it was: with arguments, of a class nobody knows. */
   readonly #metas = new WeakMap<object, ClassMeta>();
+  readonly #forms = new WeakMap<object, StateForm>();
 
   constructor(cache: ObjectCacheImpl) {
     this.#cache = cache;
@@ -44,6 +51,11 @@ export class Loader {
       foreignReference: (database, oid, cls) => new ForeignRef(database, oid, cls),
       resolve: (global) => values.resolve(global),
     });
+  }
+
+  /** The form of a loaded object's state where it is no dict. */
+  formOf(object: object): StateForm | undefined {
+    return this.#forms.get(object);
   }
 
   /** Class metadata of a loaded object where it isn't the plain one of its class. */
@@ -190,7 +202,11 @@ export class Loader {
 
   #track(object: object, target: ObjectRecord, content: RecordContent, model: ClassModel): void {
     let { fields, values } = content;
-    if (fields === undefined) ({ fields, values } = fieldsOfOther(target.oid!, content));
+    if (fields === undefined) {
+      const other = fieldsOfOther(target.oid!, content);
+      ({ fields, values } = other);
+      this.#forms.set(object, other.form);
+    }
     if (model.options.version !== undefined || model.options.defaults !== undefined) {
       ({ fields, values } = upgradeState(this.#cache, model, target.oid!, fields, values));
     }
@@ -241,26 +257,26 @@ function defineMissing(object: object, layout: Layout, { addedFields }: ObjectCa
 }
 
 /** Fields of a state that is no dict of names: nothing, or Python's pair for classes with slots. */
-function fieldsOfOther(oid: Oid, content: RecordContent): { fields: FieldList; values: unknown[] } {
-  const { state, cls } = content;
-  if (state === null || state === undefined) return { fields: FieldList.empty, values: [] };
-  if (Array.isArray(state) && state.length === 2) {
-    let fields = FieldList.empty;
-    const values: unknown[] = [];
-    for (const part of state as unknown[]) {
-      if (typeof part !== 'object' || part === null) continue;
-      for (const [name, value] of Object.entries(part)) {
-        fields = fields.with(name, FieldKind.auto);
-        values.push(value);
-      }
-    }
-    return { fields, values };
+function fieldsOfOther(
+  oid: Oid,
+  { state, cls }: RecordContent,
+): { fields: FieldList; values: unknown[]; form: StateForm } {
+  if (state === null || state === undefined) {
+    return { fields: FieldList.empty, values: [], form: { slots: undefined, dict: false } };
   }
-  throw new ObjectLoadError(
-    oid,
-    cls.toString(),
-    'its state is no dict of fields; the class needs __setstate__ and __getstate__.',
-  );
+  if (!Array.isArray(state) || state.length !== 2) {
+    throw new ObjectLoadError(
+      oid,
+      cls.toString(),
+      'its state is no dict of fields; the class needs __setstate__ and __getstate__.',
+    );
+  }
+  const [dict, slots] = state as [object | null, object | null];
+  const all = [...Object.entries(dict ?? {}), ...Object.entries(slots ?? {})] as [string, unknown][];
+  let fields = FieldList.empty;
+  for (const [name] of all) fields = fields.with(name, FieldKind.auto);
+  const form = { slots: new Set(Object.keys(slots ?? {})), dict: dict !== null };
+  return { fields, values: all.map(([, value]) => value), form };
 }
 
 /** A state as one value: what `__setstate__` gets. */

@@ -11,7 +11,7 @@ import { classNameOf, isManaged, metaOfModel, requireModel } from './classes';
 import { UnsavableValueError } from './errors';
 import { modelFor } from './guard';
 import type { SerializedObject } from './interfaces';
-import type { Loader } from './loading';
+import type { Loader, StateForm } from './loading';
 import { INSIDE } from './exposure';
 import { ManagedContainer, type Managed } from './managed';
 import { claim } from './ownership';
@@ -123,6 +123,11 @@ export class Saver {
     const layout = record.state[0];
     const values = layout.valuesOf(record.state);
     const version = model.options.version;
+    const form = this.#loader.formOf(object);
+    if (form !== undefined && version === undefined) {
+      const state = inForm(form, layout.written.names, values);
+      if (state !== undefined) return this.#writer.write(cls, state);
+    }
     if (version === undefined) return this.#writer.writeFields(cls, layout.written, values);
     return this.#writer.writeFields(cls, layout.written.with(VERSION_KEY, 0), [...values, version]);
   }
@@ -257,6 +262,16 @@ export class Saver {
     }
     return { kind: 'weak', oid: this.#known(made, record).oid!, database: undefined };
   }
+}
+
+/** A state as Python stored it for a class with slots or without fields; `undefined` when a dict is wanted by now. */
+function inForm({ slots, dict }: StateForm, names: readonly string[], values: readonly unknown[]): unknown {
+  if (slots === undefined) return names.length === 0 ? null : undefined;
+  const parts: [Record<string, unknown>, Record<string, unknown>] = [{}, {}];
+  names.forEach((name, i) => {
+    parts[slots.has(name) ? 1 : 0][name] = values[i];
+  });
+  return Object.freeze([dict || Object.keys(parts[0]).length > 0 ? parts[0] : null, parts[1]]);
 }
 
 /** Adds the oid, and the advice that only this floor can give. */

@@ -40,6 +40,8 @@ export interface ConnectionServer {
   /** Counters of a storage, or of all. */
   status(hosted: HostedStorage): WireValue;
   statusReport(): string;
+  /** Calls `release` of the connection after a moment. */
+  holdFor(connection: ClientConnection): void;
   /** Frame of a broadcast message, made once for all clients that speak the same codec. */
   broadcastFrame(codec: Codec, name: string, args: WireValue): Buffer;
 }
@@ -54,6 +56,8 @@ export class ClientConnection implements SessionConnection {
   #context: MethodContext | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  /** Broadcasts wait a moment for others, or for the next answer, which they must not be behind. */
+  #held = false;
   /** The client must take what waits for it before more is done for it. */
   #paused = false;
 
@@ -86,7 +90,20 @@ export class ClientConnection implements SessionConnection {
   }
 
   broadcast(name: string, args: WireValue): void {
-    this.#send(this.server.broadcastFrame(this.#codec!, name, args));
+    if (this.#closed) return;
+    if (!this.#held) {
+      this.#held = true;
+      this.socket.cork();
+      this.server.holdFor(this);
+    }
+    this.#write(this.server.broadcastFrame(this.#codec!, name, args));
+  }
+
+  /** Lets go what was held back to leave with what follows it. */
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.socket.uncork();
   }
 
   close(reason: string, level: 'info' | 'warn' = 'info'): void {
@@ -243,6 +260,11 @@ export class ClientConnection implements SessionConnection {
   }
 
   #send(bytes: Buffer): void {
+    this.#write(bytes);
+    this.release();
+  }
+
+  #write(bytes: Buffer): void {
     if (this.#closed) return;
     const waiting = this.socket.writableLength;
     if (waiting > this.server.maxQueuedBytes) {

@@ -13,6 +13,9 @@ import { HostedStorage } from './hosted-storage';
 import { SILENT, type ServerLogger } from './logger';
 import { statusToWire, storageStatus, type StorageStatus } from './status';
 
+/** Milliseconds for which invalidations wait for more, so that many commits do not mean as many system calls for every client. */
+const HOLD = 3;
+
 /** Certificates for TLS, each as PEM text or bytes. */
 export interface ServerTlsOptions {
   readonly cert: string | Buffer;
@@ -186,6 +189,12 @@ export class ZeoServer {
     const options = this.#options;
     let lastArgs: WireValue;
     const frames = new Map<string, Buffer>();
+    let held: ClientConnection[] = [];
+    const releaseAll = (): void => {
+      const connections = held;
+      held = [];
+      for (const connection of connections) connection.release();
+    };
     return {
       announcement: Buffer.from(options.msgpack ? 'M5' : 'Z5', 'latin1'),
       readOnly: options.readOnly ?? false,
@@ -197,6 +206,10 @@ export class ZeoServer {
       storage: (id) => this.#hosted.get(id),
       status: (hosted) => statusToWire(this.#status(hosted)),
       statusReport: () => JSON.stringify(Object.fromEntries(this.status())),
+      holdFor: (connection) => {
+        if (held.length === 0) setTimeout(releaseAll, HOLD);
+        held.push(connection);
+      },
       broadcastFrame: (codec: Codec, name, args) => {
         if (args !== lastArgs) frames.clear();
         lastArgs = args;

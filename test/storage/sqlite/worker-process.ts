@@ -77,6 +77,7 @@ export class Worker {
 
   async kill(): Promise<void> {
     // With all that it started: it leads a group of its own.
+    if (this.#isGone) throw new Error(`The worker ended early: ${this.errors}`);
     process.kill(-this.process.pid!, 'SIGKILL');
     await this.exited;
   }

@@ -22,9 +22,10 @@ export interface Task {
   readonly with?: ('pack' | 'blobs')[];
 }
 
-export const COUNTER = 1 as Oid;
-export const TWIN = 2 as Oid;
-export const BLOB = 3 as Oid;
+// Beyond the first blocks of oids that newOid() gives out.
+export const COUNTER = 100_001 as Oid;
+export const TWIN = 100_002 as Oid;
+export const BLOB = 100_003 as Oid;
 const host: StorageHost = {
   invalidate: () => undefined,
   invalidateAll: () => undefined,

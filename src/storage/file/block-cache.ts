@@ -7,12 +7,18 @@ const BLOCK_SHIFT = 14;
 /** Blocks that are read in one call when reading goes forward. */
 const RUN = 16;
 
+/** What is read of a block that is touched for the first time. */
+const GLANCE = 2048;
+
 /** What {@link BlockCache} holds by default: 64 MiB. */
 export const DEFAULT_CACHE_BYTES = 64 << 20;
 
 /**
  * Reads an append-only file through blocks that stay in memory, so that a record is looked at where it lies: no system
  * call and no copy, unless it crosses the end of a block.
+ *
+ * A block is read as a whole when it is touched a second time; the first time, only what is needed is read, into memory that is
+ * used again. So lone loads from a file that is much larger than the cache cost one short read and make no garbage.
  *
  * A block has one slot it can be in (its number modulo the number of slots), so finding it is one comparison, and nothing is
  * kept in order. Views of a block may outlive its stay in the cache: blocks are never written to again, only replaced.
@@ -27,6 +33,11 @@ export class BlockCache {
   readonly #blocks: (Buffer | undefined)[];
   /** How many bytes of the block had been committed when it was read. */
   readonly #filled: Int32Array;
+  /** The block of each slot that was touched once. */
+  readonly #touched: Float64Array;
+  readonly #glance = Buffer.allocUnsafeSlow(GLANCE);
+  #glanceStart = 0;
+  #glanceFilled = 0;
   #lastMiss = -2;
   #size: number;
   /** After {@link find}: the buffer that holds what was asked for. */
@@ -43,6 +54,7 @@ export class BlockCache {
     this.#mask = slots - 1;
     this.#numbers = new Float64Array(slots).fill(-1);
     this.#filled = new Int32Array(slots);
+    this.#touched = new Float64Array(slots).fill(-1);
     this.#blocks = [];
     for (let slot = 0; slot < slots; slot++) this.#blocks.push(undefined);
   }
@@ -58,7 +70,7 @@ export class BlockCache {
   }
 
   /**
-   * Makes `length` bytes at `position` available: in {@link block}, from the returned offset on. Throws
+   * Makes `length` bytes at `position` available until the next call: in {@link block}, from the returned offset on. Throws
    * `CorruptionError` when the file has not that many: a pointer to there is wrong.
    */
   find(position: number, length: number): number {
@@ -66,31 +78,49 @@ export class BlockCache {
     if (!(end <= this.#size)) this.#beyondEnd(position, length);
     const number = Math.floor(position / BLOCK);
     const offset = position - number * BLOCK;
+    const slot = number & this.#mask;
+    const isCached = this.#numbers[slot] === number && this.#filled[slot]! >= offset + length;
+    if (isCached && offset + length <= BLOCK) {
+      this.block = this.#blocks[slot]!;
+      return offset;
+    }
+    const inGlance = position - this.#glanceStart;
+    if (inGlance >= 0 && inGlance + length <= this.#glanceFilled) {
+      this.block = this.#glance;
+      return inGlance;
+    }
+    if (length <= GLANCE && this.#isFirstTouch(number, slot)) return this.#look(position);
     if (offset + length > BLOCK) {
       this.block = this.#join(position, length);
       return 0;
     }
-    const slot = number & this.#mask;
-    if (this.#numbers[slot] !== number || this.#filled[slot]! < offset + length) this.#read(number);
+    this.#read(number);
     this.block = this.#blocks[slot]!;
     return offset;
   }
 
-  /** A view of `length` bytes at `position`. Throws as {@link find}. */
-  bytes(position: number, length: number): Buffer {
-    const offset = this.find(position, length);
-    return this.block.subarray(offset, offset + length);
+  /** Remembers that a block was touched; false when it is worth reading as a whole. */
+  #isFirstTouch(number: number, slot: number): boolean {
+    if (this.#touched[slot] === number || this.#numbers[slot] === number || number === this.#lastMiss + 1)
+      return false;
+    this.#touched[slot] = number;
+    return true;
   }
 
-  /** Forgets what lies at or behind `position`, which was written anew. */
-  forget(position: number): void {
-    const first = Math.floor(position / BLOCK);
-    for (let slot = 0; slot <= this.#mask; slot++) {
-      if (this.#numbers[slot]! >= first) {
-        this.#numbers[slot] = -1;
-        this.#blocks[slot] = undefined;
-      }
-    }
+  #look(position: number): number {
+    this.#glanceFilled = 0;
+    this.#glanceFilled = Math.min(GLANCE, this.#size - position);
+    this.#readInto(this.#glance, 0, this.#glanceFilled, position);
+    this.#glanceStart = position;
+    this.block = this.#glance;
+    return 0;
+  }
+
+  /** `length` bytes at `position`, to keep. Throws as {@link find}. */
+  bytes(position: number, length: number): Buffer {
+    const offset = this.find(position, length);
+    const view = this.block.subarray(offset, offset + length);
+    return this.block === this.#glance ? Buffer.from(view) : view;
   }
 
   /** Bytes across blocks, as a copy; blocks that are not in memory are read for this only. */

@@ -26,6 +26,8 @@ export class ConnectionPools {
   readonly #settings: Settings;
   readonly #present: Pool<Session>;
   #past = new Map<Tid, Pool<Session>>();
+  /** The connections of `db.transaction()` by the manager that they were lent to; some have gone back meanwhile. */
+  readonly lentTo = new WeakMap<TransactionManager, Connection>();
   #closesDatabase = new WeakSet<Session>();
   /** Finds connections that were forgotten instead of closed. */
   readonly #forgotten = new FinalizationRegistry<Remains>((remains) => {

@@ -32,9 +32,6 @@ const LENT = { lent: true };
 
 type Body = (root: object, connection: Connection) => unknown;
 
-/** The connections lent to the transaction that a manager runs, by database. */
-const lent = new WeakMap<TransactionManager, Map<DB, Connection>>();
-
 /** `db.transaction(fn)`: a run of the transaction room, with a connection that lives as long as the transaction. */
 export function runTransaction(db: DB, fn: Body, { attempts, ...options }: TransactionOptions): unknown {
   if (typeof fn !== 'function') {
@@ -44,7 +41,7 @@ export function runTransaction(db: DB, fn: Body, { attempts, ...options }: Trans
   }
   const body = (): unknown => {
     const manager = currentManager();
-    const known = lent.get(manager)?.get(db);
+    const known = db.pools.lentTo.get(manager);
     // One of an earlier attempt went back to the pool, and may belong to somebody else by now.
     if (known?.isOpen && known.transactionManager === manager) return fn(known.root, known);
     if (!types.isAsyncFunction(fn)) return callOn(db.pools.open(undefined, manager, LENT));
@@ -62,10 +59,7 @@ export function runTransaction(db: DB, fn: Body, { attempts, ...options }: Trans
     });
   };
   const callOn = (connection: Connection): unknown => {
-    const manager = connection.transactionManager;
-    let connections = lent.get(manager);
-    if (!connections) lent.set(manager, (connections = new Map()));
-    connections.set(db, connection);
+    db.pools.lentTo.set(connection.transactionManager, connection);
     return fn(connection.root, connection);
   };
   const note = options.note ?? fn.name;

@@ -40,6 +40,11 @@ export class AddedFields {
     for (const name of this.#names.get(object)?.toReversed() ?? []) Reflect.deleteProperty(object, name);
   }
 
+  /** Those of an object that is set free stay as they are. */
+  forget(object: object): void {
+    this.#names.delete(object);
+  }
+
   /** Whether a field of an object is not committed yet. */
   has(object: object, name: string): boolean {
     return this.#names.get(object)?.includes(name) ?? false;

@@ -197,8 +197,9 @@ export class ObjectCacheImpl implements ObjectCache {
     const touched = new Set<object>([...this.exposures.takeChanged(), ...this.#changed, ...this.#stored]);
     for (const oid of this.#overlay) addIfFound(touched, this.#residents.find(oid));
     const created = this.#created;
-    this.addedFields.abort();
+    // First: setting new objects free may load others once more, as the savepoints have them.
     this.#strip(created, touched);
+    this.addedFields.abort();
     for (const object of touched) this.#forget(object);
     this.#endTransaction();
     this.#resolved.clear();
@@ -228,8 +229,8 @@ export class ObjectCacheImpl implements ObjectCache {
     this.#savepoints = this.#savepoints.filter((known) => known.sequence <= mark.sequence);
     const touched = new Set<object>([...this.exposures.takeChanged(), ...this.#changed, ...this.#stored]);
     for (const oid of this.#overlay.splice(mark.overlay)) addIfFound(touched, this.#residents.find(oid));
-    for (const object of touched) this.addedFields.withdraw(object);
     this.#strip(this.#created.splice(mark.created), touched);
+    for (const object of touched) this.addedFields.withdraw(object);
     for (const object of touched) this.#forget(object);
     this.#changed = [];
     this.#stored = [];
@@ -382,6 +383,7 @@ export class ObjectCacheImpl implements ObjectCache {
       touched.delete(object);
       const record = recordOf(object)!;
       this.#complete(object, record);
+      this.addedFields.forget(object);
       this.#residents.release(object, record);
       record.serial = ZERO_TID;
       record.size = 0;

@@ -522,6 +522,23 @@ describe('savepoints', () => {
     expect(item.n).toBe(0);
   });
 
+  test('a field added before a savepoint goes with an abort, though a new object leads back to its holder', () => {
+    const { jar, oids } = chain(1);
+    const item = jar.cache.get(oids[0]!) as Item & { extra?: number };
+    item.extra = 1;
+    const made = Object.assign(new Item(7), { items: [item], more: undefined as number | undefined });
+    item.next = made;
+    jar.savepoint();
+    (made as Item & { late?: number }).late = 5;
+    jar.cache.minimize();
+    jar.abort();
+    expect(['extra' in item, (made as Item & { late?: number }).late, made.items[0]]).toEqual([
+      false,
+      5,
+      item,
+    ]);
+  });
+
   test('a new object that was evicted after a savepoint is set free with its fields', () => {
     const { jar, oids } = chain(1);
     const item = jar.cache.get(oids[0]!) as Item;

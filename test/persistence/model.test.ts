@@ -459,8 +459,9 @@ function run(world: World, [kind, a, b, c]: Command): void {
       if (place === undefined && !free && b % 2 === 0) {
         throw new Error('a value of a dropped state took a change without a word');
       }
-      const twin = place && world.twins.get(place.node.id);
-      if (twin) mutate(place.of(twin), b % 2, c, null);
+      // Of a node that nothing leads to any more, the model knows nothing.
+      if (place === undefined || !reachable(world.root).includes(place.node)) return;
+      mutate(place.of(world.twinOf(place.node.id)), b % 2, c, null);
       return;
     }
     case 8: {

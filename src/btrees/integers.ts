@@ -15,7 +15,7 @@ export interface IntegerType {
   /** For messages: `a signed 32-bit integer (-2147483648 … 2147483647)`. */
   readonly description: string;
   /** The integer in its inner form (number where safe, else bigint), or {@link NO_INTEGER}. */
-  accept(value: unknown): number | bigint | typeof NO_INTEGER;
+  readonly accept: (value: unknown) => number | bigint | typeof NO_INTEGER;
   /** Wraps as C does. */
   wrap(value: bigint): number | bigint;
 }

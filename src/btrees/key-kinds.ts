@@ -27,7 +27,7 @@ import {
 export type KeyLetter = 'O' | 'I' | 'U' | 'L' | 'Q' | 'f';
 
 /** What {@link KeyKind.find} answers for something that can't be a key of any entry. */
-export const NO_KEY = Symbol('no key');
+export const NO_KEY = NO_INTEGER;
 
 /**
  * One type of keys. A key has an outer form (what callers give and get), an inner form (what is compared and kept) and a
@@ -94,13 +94,6 @@ function acceptBy({ letter, accept, description }: IntegerType): (key: unknown) 
   };
 }
 
-function findBy({ accept }: IntegerType): (key: unknown) => unknown {
-  return (key) => {
-    const inner = accept(key);
-    return inner === NO_INTEGER ? NO_KEY : inner;
-  };
-}
-
 function narrowKinds(
   letter: 'I' | 'U',
   search: Search,
@@ -113,7 +106,7 @@ function narrowKinds(
     search,
     compare: compareIntegers,
     arrays: typedArrays(make),
-    find: findBy(type),
+    find: type.accept,
     accept,
     give: same,
     save: same,
@@ -131,7 +124,7 @@ function wideKind(letter: 'L' | 'Q', make: typeof BigInt64Array | typeof BigUint
     search: searchWide,
     compare: compareIntegers,
     arrays: wideArrays(make),
-    find: findBy(type),
+    find: type.accept,
     accept,
     give: giveWide,
     save: giveWide,

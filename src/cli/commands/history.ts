@@ -18,7 +18,11 @@ export async function history(
   await withStorage(databaseUrl(given, context.env), 'read', (storage) => {
     if (oid === undefined) {
       requireCapability(storage, 'iterate');
-      const newest = lastTransactions(storage.iterate(), Number(limit));
+      const count = Number(limit);
+      // The undo log begins at the end, but ends at the last pack.
+      const undoable = storage.supports.undo ? storage.undoLog!(0, -count) : [];
+      const newest =
+        undoable.length < count ? lastTransactions(storage.iterate(), count) : undoable.map(describe);
       printRows(context, newest, ['tid', 'time', 'user', 'description']);
       return;
     }

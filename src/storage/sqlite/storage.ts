@@ -73,7 +73,7 @@ export class SqliteStorage implements Storage {
     this.#blobs = new Blobs(this.#engine);
     this.#trim = new HistoryTrim(this.#engine);
     this.supports = supportsManifest({
-      undo: history && !this.readOnly,
+      undo: history,
       history,
       blobs: true,
       blobPaths: this.#blobs.files !== undefined,

@@ -3,7 +3,8 @@
  * connecting the two would hang for ever.
  */
 import * as os from 'node:os';
-import type { ZeoAddress } from './address';
+import { InvalidArgumentError } from '../errors';
+import { formatAddress, type ZeoAddress } from './address';
 
 const listening = new Set<string>();
 
@@ -14,8 +15,16 @@ export function noteListening(address: ZeoAddress): () => void {
   return () => listening.delete(key);
 }
 
-/** Whether a server of this thread listens at the address. */
-export function listensInThisThread(address: ZeoAddress): boolean {
+/** Throws `InvalidArgumentError` when a server of this thread listens at the address. */
+export function refuseSameThread(address: ZeoAddress): void {
+  if (!listensInThisThread(address)) return;
+  throw new InvalidArgumentError(
+    `The ZEO server at ${formatAddress(address)} runs in this thread. It could never answer a client that waits in the ` +
+      'same thread; use its storage directly, or give the server a thread or process of its own.',
+  );
+}
+
+function listensInThisThread(address: ZeoAddress): boolean {
   return listening.has(keyOf(address)) && ('path' in address || isLocal(address.host));
 }
 

@@ -1,4 +1,4 @@
-import { ClosedError, InvalidArgumentError, ReadOnlyError, StorageError } from '../../errors';
+import { ClosedError, ReadOnlyError, StorageError } from '../../errors';
 import { MAX_TID, ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../ids';
 import {
   checkRecord,
@@ -23,7 +23,7 @@ import {
   type TransactionStatus,
 } from '../../storage/index';
 import { formatAddress, type ZeoAddress } from '../address';
-import { listensInThisThread } from '../same-thread';
+import { refuseSameThread } from '../same-thread';
 import { numberOf, tuple, type WireValue } from '../wire/values';
 import { openCacheFile, openMemoryCache, type CacheFile } from './cache-file';
 import { ClientBlobs } from './client-blobs';
@@ -38,7 +38,7 @@ import { packAtServer } from './pack-call';
 import type { CacheStatistics } from './record-cache';
 import { RecordLoader } from './record-loader';
 import { ServerInfo } from './server-info';
-import { serverSupports } from './server-supports';
+import { absentMethods, serverSupports } from './server-supports';
 import { NOW, readInvalidation, ServerView } from './server-view';
 
 const CACHE_SIZE = 20 << 20;
@@ -87,7 +87,8 @@ export class ClientStorage implements Storage {
     }
     const info = this.#parts.connector.current ? this.#info.values : undefined;
     this.supports = serverSupports(info, options.sharedBlobDir ?? false);
-    this.#hideUnsupported();
+    // Capabilities that the server lacks are not there, as the contract wants it.
+    for (const name of absentMethods(this.supports)) Object.defineProperty(this, name, { value: undefined });
   }
 
   #makeParts(addresses: readonly ZeoAddress[], size: number): ClientParts {
@@ -382,21 +383,6 @@ export class ClientStorage implements Storage {
     return this.#info.number(name, this.#parts.link);
   }
 
-  /** Capabilities that the server lacks are not there, as the contract wants it. */
-  #hideUnsupported(): void {
-    const { undo, iterate, restore, deleteObject, currentRecords, blobs } = this.supports;
-    const hidden = [
-      ...(undo ? [] : ['undo', 'undoLog']),
-      ...(iterate ? [] : ['iterate']),
-      ...(restore ? [] : ['restore', 'restoreBlob']),
-      ...(restore && !blobs ? ['restoreBlob'] : []),
-      ...(deleteObject ? [] : ['deleteObject']),
-      ...(currentRecords ? [] : ['currentRecords']),
-      ...(blobs ? [] : ['storeBlob', 'openBlob', 'blobPath', 'blobDirectory']),
-    ];
-    for (const name of hidden) Object.defineProperty(this, name, { value: undefined });
-  }
-
   #checkWritable(): void {
     this.#checkOpen();
     if (this.readOnly) throw new ReadOnlyError('This ZEO client was opened read-only.');
@@ -409,12 +395,4 @@ export class ClientStorage implements Storage {
   #closedError(): ClosedError {
     return new ClosedError(`The ZEO client ${this.name} is closed.`);
   }
-}
-
-function refuseSameThread(address: ZeoAddress): void {
-  if (!listensInThisThread(address)) return;
-  throw new InvalidArgumentError(
-    `The ZEO server at ${formatAddress(address)} runs in this thread. It could never answer a client that waits in the ` +
-      'same thread; use its storage directly, or give the server a thread or process of its own.',
-  );
 }

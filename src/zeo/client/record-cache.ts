@@ -1,37 +1,23 @@
-/**
- * Records of the server, kept by the client: a ring of blocks in memory or in a file, in the format of Python's client cache
- * (`ZEO/src/ZEO/cache.py`), so that either can take over the other's file.
- *
- * | at | bytes | |
- * |---|---|---|
- * | 0 | 4 | `ZEC3` |
- * | 4 | 8 | last tid: everything in the cache is right up to this transaction |
- * | 12 | | blocks, up to the end of the file |
- *
- * | block | |
- * |---|---|
- * | `a` | u32 total size; oid; start tid; end tid (0: current); u16 0; u32 length; data; oid; CRC-32 of oid, start tid and data; CRC-32 of end tid |
- * | `f` | u32 total size; nothing of use |
- * | `1` … `4` | this many bytes of nothing |
- *
- * Python writes no CRCs and reads over them; blocks without it are believed. New records go where the ring stands and push out what
- * is in the way; a record that is used when it has fallen far behind moves to the front. A block's status byte is written last.
- */
 import { ClientCacheError } from '../errors';
 import type { CacheMedium } from './cache-medium';
 import { oidFromBytes, oidToBytes, tidFromBytes, tidToBytes, ZERO_TID, type Oid, type Tid } from '../../ids';
 import { crc32 } from '../../storage/index';
+import {
+  ALLOCATED,
+  BLOCK_HEADER,
+  CACHE_HEADER,
+  CACHE_MAGIC,
+  checksum,
+  dataOf,
+  FREE,
+  FREE_HEADER,
+  MAX_BLOCK,
+  OVERHEAD,
+  PYTHON_OVERHEAD,
+  writeFreeHeader,
+  type Block,
+} from './cache-format';
 
-export const CACHE_MAGIC = Buffer.from('ZEC3', 'latin1');
-export const CACHE_HEADER = 12;
-const BLOCK_HEADER = 35;
-/** Header, closing oid, CRCs. */
-const OVERHEAD = BLOCK_HEADER + 8 + 8;
-const PYTHON_OVERHEAD = BLOCK_HEADER + 8;
-const ALLOCATED = 0x61;
-const FREE = 0x66;
-const FREE_HEADER = 5;
-const MAX_BLOCK = 0x7fff_ffff;
 /** Records further behind the ring's head than this part of the size move to the front when they are used. */
 const FAR_BEHIND = 0.8;
 
@@ -40,15 +26,6 @@ export interface CachedRecord {
   readonly data: Buffer;
   readonly start: Tid;
   readonly end: Tid | undefined;
-}
-
-interface Block {
-  readonly oid: Oid;
-  readonly start: Tid;
-  end: Tid | undefined;
-  readonly offset: number;
-  readonly size: number;
-  readonly hasChecksums: boolean;
 }
 
 /** Counters since the cache was opened. */
@@ -66,7 +43,7 @@ export interface CacheStatistics {
   readonly damaged: number;
 }
 
-/** See the head of this file. */
+/** A ring of records in the format of `cache-format.ts`. */
 export class RecordCache {
   readonly #medium: CacheMedium;
   readonly #size: number;
@@ -391,31 +368,4 @@ export class RecordCache {
     this.#bytes = 0;
     this.#position = CACHE_HEADER;
   }
-}
-
-/** The data in a block as it was read; `undefined` when it is not what was written. */
-function dataOf(bytes: Buffer, block: Block): Buffer | undefined {
-  const length = bytes.readUInt32BE(31);
-  const hasChecksum = bytes.length === length + OVERHEAD;
-  if (bytes[0] !== ALLOCATED || (!hasChecksum && bytes.length !== length + PYTHON_OVERHEAD)) return undefined;
-  if (oidFromBytes(bytes, 5) !== block.oid || tidFromBytes(bytes, 13) !== block.start) return undefined;
-  if (hasChecksum && bytes.readUInt32BE(bytes.length - 8) !== checksum(bytes, length)) return undefined;
-  if (hasChecksum && bytes.readUInt32BE(bytes.length - 4) !== crc32(bytes.subarray(21, 29), 0))
-    return undefined;
-  return bytes.subarray(BLOCK_HEADER, BLOCK_HEADER + length);
-}
-
-/** Of oid, start tid, and data. The end tid changes in place and has its own. */
-function checksum(bytes: Buffer, length: number): number {
-  return crc32(bytes.subarray(BLOCK_HEADER, BLOCK_HEADER + length), crc32(bytes.subarray(5, 21), 0));
-}
-
-/** The header of a free block of `size` bytes; four bytes and less have short ones. */
-function writeFreeHeader(target: Buffer, at: number, size: number): void {
-  if (size < FREE_HEADER) {
-    target[at] = 0x30 + size;
-    return;
-  }
-  target[at] = FREE;
-  target.writeUInt32BE(size, at + 1);
 }

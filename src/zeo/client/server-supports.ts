@@ -25,3 +25,17 @@ export function serverSupports(
     multiProcess: true,
   });
 }
+
+/** The methods that a client storage with this manifest must not have. */
+export function absentMethods(supports: StorageSupports): string[] {
+  const { undo, iterate, restore, deleteObject, currentRecords, blobs } = supports;
+  return [
+    ...(undo ? [] : ['undo', 'undoLog']),
+    ...(iterate ? [] : ['iterate']),
+    ...(restore ? [] : ['restore']),
+    ...(restore && blobs ? [] : ['restoreBlob']),
+    ...(deleteObject ? [] : ['deleteObject']),
+    ...(currentRecords ? [] : ['currentRecords']),
+    ...(blobs ? [] : ['storeBlob', 'openBlob', 'blobPath', 'blobDirectory']),
+  ];
+}

@@ -201,11 +201,16 @@ class Exposed {
 const exposedJar = new Memory();
 for (let i = 0; i < 1000; i++) exposedJar.cache.add(new Exposed());
 exposedJar.commit();
-const exposedReader = exposedJar.fresh();
-const exposed = exposedReader.cache.getMany([...exposedReader.records.keys()]) as Exposed[];
-const first = process.hrtime.bigint();
-for (const object of exposed) void [object.tags, object.info, object.when];
-row('first read of three values', Number(process.hrtime.bigint() - first) / 1000);
+let exposedReader = exposedJar;
+let firstRead = Infinity;
+for (let round = 0; round < 9; round++) {
+  exposedReader = exposedJar.fresh();
+  const exposed = exposedReader.cache.getMany([...exposedReader.records.keys()]) as Exposed[];
+  const start = process.hrtime.bigint();
+  for (const object of exposed) void [object.tags, object.info, object.when];
+  firstRead = Math.min(firstRead, Number(process.hrtime.bigint() - start) / exposed.length);
+}
+row('first read of three values', firstRead);
 row(
   'compare an exposed object (three values)',
   time(() => {

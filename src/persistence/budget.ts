@@ -6,7 +6,7 @@ import type { CacheBudget } from './interfaces';
 export interface BudgetMember {
   readonly bytes: number;
   /** Gives up states, even inside a transaction, until the budget is kept or nothing can go. */
-  relieve(): void;
+  shrink(): void;
 }
 
 /** See {@link CacheBudget}. */
@@ -57,7 +57,7 @@ export class Budget implements CacheBudget {
     try {
       for (const member of this.#alive()) {
         if (!this.exceeded) return;
-        member.relieve();
+        member.shrink();
       }
     } finally {
       this.#quietUntil = this.#used + this.#limit / 32;

@@ -5,7 +5,6 @@ import { InvalidArgumentError, InvalidObjectReference } from '../errors';
 import { ZERO_TID, type Oid, type Tid } from '../ids';
 import { AddedFields } from './added-fields';
 import { classNameOf, isManaged, requireModel } from './classes';
-import type { ClassModel } from './class-model';
 import { Exposures } from './exposures';
 import type {
   CacheDetail,
@@ -18,13 +17,12 @@ import type {
 } from './interfaces';
 import { modelFor } from './guard';
 import { emptyState } from './makers';
-import { followAll } from './following';
+import { complete } from './following';
 import { Loader } from './loading';
 import type { ForeignRef, Ref } from './ref';
 import { Saver } from './saving';
 import { Residents } from './residents';
-import { ObjectRecord, recordOf, setPending, Status } from './stamp';
-import { statusWord } from './status';
+import { pendingRecord, recordOf, Status, type ObjectRecord } from './stamp';
 import { ADOPTED_STAY_FAST } from './v8';
 
 /** See {@link ObjectCache}. */
@@ -108,7 +106,7 @@ export class ObjectCacheImpl implements ObjectCache {
     if (this.#residents.find(oid) !== undefined)
       throw new InvalidArgumentError('There is an object with this oid already.');
     if (this.#changed.length === 0) this.jar.objectChanged();
-    this.enter(object, record ?? pendingRecord(object, model), oid);
+    this.enter(object, record ?? pendingRecord(object, emptyState(model.empty, 0)), oid);
     this.#saver.reached.delete(object);
     this.#changed.push(object);
   }
@@ -121,7 +119,7 @@ export class ObjectCacheImpl implements ObjectCache {
   /** Gives a new object, reached while another is saved, its oid. */
   adoptReached(object: object): ObjectRecord {
     const model = requireModel(object, this.jar.registry);
-    const record = recordOf(object) ?? pendingRecord(object, model);
+    const record = recordOf(object) ?? pendingRecord(object, emptyState(model.empty, 0));
     this.enter(object, record, this.jar.newOid());
     return record;
   }
@@ -194,8 +192,7 @@ export class ObjectCacheImpl implements ObjectCache {
   }
 
   abort(): void {
-    const touched = new Set<object>([...this.exposures.takeChanged(), ...this.#changed, ...this.#stored]);
-    for (const oid of this.#overlay) addIfFound(touched, this.#residents.find(oid));
+    const touched = this.#touched(this.#overlay);
     const created = this.#created;
     // First: setting new objects free may load others once more, as the savepoints have them.
     this.#strip(created, touched);
@@ -227,8 +224,7 @@ export class ObjectCacheImpl implements ObjectCache {
     if (mark === undefined)
       throw new InvalidArgumentError('This savepoint is not of the transaction under way.');
     this.#savepoints = this.#savepoints.filter((known) => known.sequence <= mark.sequence);
-    const touched = new Set<object>([...this.exposures.takeChanged(), ...this.#changed, ...this.#stored]);
-    for (const oid of this.#overlay.splice(mark.overlay)) addIfFound(touched, this.#residents.find(oid));
+    const touched = this.#touched(this.#overlay.splice(mark.overlay));
     this.#strip(this.#created.splice(mark.created), touched);
     for (const object of touched) this.addedFields.withdraw(object);
     for (const object of touched) this.#forget(object);
@@ -263,10 +259,6 @@ export class ObjectCacheImpl implements ObjectCache {
   }
 
   /** For the budget that this cache shares. */
-  relieve(): void {
-    this.#residents.eviction.round();
-  }
-
   get bytes(): number {
     return this.#residents.eviction.bytes;
   }
@@ -297,30 +289,11 @@ export class ObjectCacheImpl implements ObjectCache {
   }
 
   get statistics(): CacheStatistics {
-    return {
-      loaded: this.#residents.eviction.count,
-      ghosts: this.#residents.weakCount,
-      bytes: this.#residents.eviction.bytes,
-      probation: this.#residents.eviction.onProbation,
-      exposed: this.exposures.count,
-      changed: this.#changed.length,
-      targetCount: this.#residents.targetCount,
-      loads: this.#residents.loads,
-      evictions: this.#residents.eviction.dropped,
-    };
+    return this.#residents.figures(this.exposures.count, this.#changed.length);
   }
 
-  *details(): IterableIterator<CacheDetail> {
-    for (const object of this.#residents.objects()) {
-      const record = recordOf(object)!;
-      if (record.oid === undefined) continue;
-      yield {
-        oid: record.oid,
-        className: this.#saver.metaOf(object, record).toString(),
-        status: statusWord(record),
-        estimatedSize: record.size,
-      };
-    }
+  details(): IterableIterator<CacheDetail> {
+    return this.#residents.details((object) => this.classNameOf(object));
   }
 
   /** Drops the state of a clean object, when nothing of it is changed: `_p_deactivate`. True when it is a ghost now. */
@@ -366,6 +339,16 @@ export class ObjectCacheImpl implements ObjectCache {
     this.exposures.settle(object, record);
   }
 
+  /** Objects changed or stored since the last commit or savepoint, and those of these oids. */
+  #touched(oids: readonly Oid[]): Set<object> {
+    const touched = new Set([...this.exposures.takeChanged(), ...this.#changed, ...this.#stored]);
+    for (const oid of oids) {
+      const object = this.#residents.find(oid);
+      if (object !== undefined) touched.add(object);
+    }
+    return touched;
+  }
+
   #endTransaction(): void {
     this.#changed = [];
     this.#stored = [];
@@ -382,21 +365,11 @@ export class ObjectCacheImpl implements ObjectCache {
       if (object === undefined) continue;
       touched.delete(object);
       const record = recordOf(object)!;
-      this.#complete(object, record);
+      complete(this, object, record);
       this.addedFields.forget(object);
       this.#residents.release(object, record);
       record.serial = ZERO_TID;
       record.size = 0;
-    }
-  }
-
-  /** Loads what an object would miss without its jar. */
-  #complete(object: object, record: ObjectRecord): void {
-    try {
-      if (record.status >= Status.probation) this.activate(object, record);
-      if (!isManaged(object)) followAll(this, object, record);
-    } catch {
-      // It was written to a savepoint that is gone; what remains is an object without fields.
     }
   }
 
@@ -423,14 +396,4 @@ export class ObjectCacheImpl implements ObjectCache {
     if (record.status !== Status.ghost) this.#residents.drop(object, record, 'invalidation');
     this.#residents.refreshLater(oid, object);
   }
-}
-
-function pendingRecord(object: object, model: ClassModel): ObjectRecord {
-  const record = new ObjectRecord(emptyState(model.empty, 0), Status.unsaved, undefined, undefined);
-  setPending(object, record);
-  return record;
-}
-
-function addIfFound(objects: Set<object>, object: object | undefined): void {
-  if (object !== undefined) objects.add(object);
 }

@@ -1,8 +1,9 @@
 /** References inside plain values, followed all at once. */
 import type { ObjectCacheImpl } from './cache';
+import { isManaged } from './classes';
 import { ForeignRef, Ref } from './ref';
 import { refsIn, rewrite } from './rewriting';
-import type { ObjectRecord } from './stamp';
+import { Status, type ObjectRecord } from './stamp';
 import { isContainer, kindOf } from './values';
 
 /** A container with more references than this, read at once, is worth a word. */
@@ -39,8 +40,17 @@ export function followInside(
   return rewrite(value, (item) => objects.get(item) ?? item);
 }
 
-/** Follows every reference in an object's fields: it is about to lose its cache. */
-export function followAll(cache: ObjectCacheImpl, object: object, record: ObjectRecord): void {
+/** Loads what an object would miss without its cache, which it is about to lose. */
+export function complete(cache: ObjectCacheImpl, object: object, record: ObjectRecord): void {
+  try {
+    if (record.status >= Status.probation) cache.activate(object, record);
+    if (!isManaged(object)) followAll(cache, object, record);
+  } catch {
+    // It was written to a savepoint that is gone; what remains is an object without fields.
+  }
+}
+
+function followAll(cache: ObjectCacheImpl, object: object, record: ObjectRecord): void {
   const state = record.state;
   for (let slot = 1; slot < state.length; slot++) {
     const value = state[slot];

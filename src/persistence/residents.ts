@@ -7,11 +7,12 @@ import { dropVolatile, isManaged, mayBeGhost } from './classes';
 import { ClosedCacheError } from './errors';
 import { Eviction } from './eviction';
 import { IdentityMap } from './identity-map';
-import type { CacheOptions, Jar, LoadedRecord } from './interfaces';
+import type { CacheDetail, CacheOptions, CacheStatistics, Jar, LoadedRecord } from './interfaces';
 import type { Loader } from './loading';
 import type { ForeignRef, Ref } from './ref';
 import type { DropReason } from './sealing';
-import { Place, recordOf, setPending, Status, type ObjectRecord } from './stamp';
+import { dropPending, Place, recordOf, Status, type ObjectRecord } from './stamp';
+import { statusWord } from './status';
 
 const DEFAULT_TARGET = 10_000;
 /** So many records are asked for in one call. */
@@ -57,10 +58,6 @@ export class Residents {
       throw new InvalidArgumentError(`A cache's target is a number of objects, 0 or more: not ${count}.`);
     }
     this.eviction.targetCount = count;
-  }
-
-  get weakCount(): number {
-    return this.#identity.weakCount;
   }
 
   /** The object of an oid if it is in memory. */
@@ -158,7 +155,7 @@ export class Residents {
     record.cache = undefined;
     record.watch = undefined;
     record.place &= Place.loose;
-    setPending(object, undefined);
+    dropPending(object);
   }
 
   /** Lets go of everything. */
@@ -209,6 +206,34 @@ export class Residents {
       this.loadMissing(oids, false);
     } catch {
       // They stay ghosts, and whoever touches one hears the error.
+    }
+  }
+
+  figures(exposed: number, changed: number): CacheStatistics {
+    const { count, bytes, onProbation, targetCount, dropped } = this.eviction;
+    return {
+      loaded: count,
+      ghosts: this.#identity.weakCount,
+      bytes,
+      probation: onProbation,
+      exposed,
+      changed,
+      targetCount,
+      loads: this.loads,
+      evictions: dropped,
+    };
+  }
+
+  *details(classNameOf: (object: object) => string): IterableIterator<CacheDetail> {
+    for (const object of this.#identity.objects()) {
+      const record = recordOf(object)!;
+      if (record.oid === undefined) continue;
+      yield {
+        oid: record.oid,
+        className: classNameOf(object),
+        status: statusWord(record),
+        estimatedSize: record.size,
+      };
     }
   }
 

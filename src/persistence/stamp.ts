@@ -130,10 +130,16 @@ export function stamp(object: object, record: ObjectRecord): void {
   pending.delete(object);
 }
 
-/** Knows an object by its record until it is stamped. */
-export function setPending(object: object, record: ObjectRecord | undefined): void {
-  if (record === undefined) pending.delete(object);
-  else pending.set(object, record);
+/** A record for a new object, which is known by it until it is stamped. */
+export function pendingRecord(object: object, state: State): ObjectRecord {
+  const record = new ObjectRecord(state, Status.unsaved, undefined, undefined);
+  pending.set(object, record);
+  return record;
+}
+
+/** Forgets the record of a new object. */
+export function dropPending(object: object): void {
+  pending.delete(object);
 }
 
 /** The record of a stamped object: one whose fields are tracked, or a managed one. */

@@ -30,6 +30,8 @@ export class ServerLink {
   /** The connection, for which this waits. Throws `ClientDisconnected` when none comes in time. */
   require(): ServerConnection {
     this.#checkOpen();
+    // It may have been lost since we looked.
+    this.connector.pump();
     const current = this.connector.current;
     if (current) return current;
     const found = this.connector.waitUntil(

@@ -22,7 +22,7 @@ export interface PackArguments extends Omit<PackOptions, 'time' | 'roots'>, RunO
 export interface Packed {
   readonly storage: Storage;
   readonly databaseName: string;
-  foreignReferences(): readonly Oid[];
+  foreignReferences(): Steps<readonly Oid[]>;
 }
 
 /** Starts a pack, has `run` do its steps, and traces its begin and end, whichever way it ends. */
@@ -46,18 +46,20 @@ export function startPack<T extends PackReport | Promise<PackReport>>(
       before: tidFromTime(moment),
     } satisfies PackMessage);
   };
-  const roots = gc === false ? [] : foreignReferences();
-  const steps = storage.pack!({
+  const options = {
     // Without a time all that is committed is packed, whatever the clock says.
     ...((time !== undefined || days > 0) && { time: moment }),
     ...(gc !== undefined && { gc }),
     ...(dryRun !== undefined && { dryRun }),
-    ...(roots.length > 0 && { roots }),
-  });
+  };
+  const work = function* (): Steps<PackReport> {
+    const roots = gc === false ? [] : yield* foreignReferences();
+    return yield* storage.pack!({ ...options, ...(roots.length > 0 && { roots }) });
+  };
   publish('begin');
   let result: T | undefined;
   try {
-    result = run(steps);
+    result = run(work());
     if (!(result instanceof Promise)) return result;
     return result.finally(() => {
       publish('end');

@@ -84,6 +84,22 @@ describe.each(['memory', 'sqlite', 'file'] as const)('databases together (%s)', 
     expect(found).toBe(other.root.node);
   });
 
+  test('packAsync() looks at the siblings in steps, between which the event loop goes on', async () => {
+    const { two, conn, other } = pair();
+    other.root.node = new Node('there');
+    conn.transactionManager.commit();
+    conn.root.node = other.root.node;
+    for (let id = 0; id < 2_000; id++) conn.root[`n${id}`] = new Node(`n${id}`);
+    delete other.root.node;
+    conn.transactionManager.commit();
+    const phases: string[] = [];
+    await two.packAsync({ onProgress: ({ phase }) => phases.push(phase) });
+    expect(phases.filter((phase) => phase === 'foreign references').length).toBeGreaterThanOrEqual(4);
+    expect((conn.root.node as Node).label).toBe('there');
+    conn.cacheMinimize();
+    expect((conn.root.node as Node).label).toBe('there');
+  });
+
   test('a database that is not known is refused by name', () => {
     const { conn } = pair();
     expect(() => conn.getConnection('three')).toThrow(InvalidObjectReference);

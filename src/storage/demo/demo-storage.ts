@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { ClosedError, ConflictError, POSKeyError, ReadConflictError, UnsupportedError } from '../../errors';
 import { MAX_TID, newTid, ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../ids';
-import { supportsManifest } from '../capabilities';
 import type {
   BlobReader,
   BlobSource,
@@ -27,7 +26,8 @@ import type { Steps } from '../steps';
 import { TransactionMetaData } from '../transaction-meta';
 import { undoByStoring } from '../undo-by-storing';
 import { Layers, orMissing } from './layers';
-import { currentOfLayers } from './merge-records';
+import { currentOfLayers, newestChanges } from './merge-records';
+import { supportsOf } from './supports';
 
 /** Options of {@link DemoStorage}. */
 export interface DemoStorageOptions {
@@ -311,7 +311,7 @@ export class DemoStorage implements Storage {
    */
   *pack(options: PackOptions = {}): Steps<PackReport> {
     this.#checkOpen();
-    const newest = this.#newestChanges();
+    const newest = newestChanges(this.changes);
     const overBase = [...newest.keys()].filter((oid) => this.#layers.inBase(oid) !== undefined);
     const roots = [...(options.roots ?? []), ...overBase];
     const report = yield* this.changes.pack!({ ...options, roots });
@@ -396,15 +396,6 @@ export class DemoStorage implements Storage {
     return tid;
   }
 
-  /** The objects in the changes; `null` for those that are deleted. */
-  #newestChanges(): Map<Oid, null | undefined> {
-    const newest = new Map<Oid, null | undefined>();
-    for (const transaction of this.changes.iterate!()) {
-      for (const { oid, data } of transaction.records()) newest.set(oid, data === null ? null : undefined);
-    }
-    return newest;
-  }
-
   /** A pack forgets deleted objects; here that would bring the base's back. */
   #deleteAgain(deleted: readonly Oid[]): void {
     const forgotten = deleted.filter((oid) => this.#layers.place(oid) === 'base');
@@ -415,22 +406,4 @@ export class DemoStorage implements Storage {
     this.tpcVote(txn);
     this.tpcFinish(txn);
   }
-}
-
-function supportsOf(base: StorageSupports, changes: StorageSupports): StorageSupports {
-  const iterate = base.iterate && changes.iterate;
-  const deleteObject = changes.restore && changes.deleteObject;
-  return supportsManifest({
-    undo: changes.undo && iterate && deleteObject,
-    history: base.history,
-    blobs: changes.blobs,
-    blobPaths: changes.blobPaths && base.blobPaths,
-    pack: changes.pack && changes.iterate && changes.restore,
-    iterate,
-    restore: changes.restore,
-    deleteObject,
-    currentRecords: base.currentRecords && changes.currentRecords,
-    asyncCommit: changes.asyncCommit,
-    persistent: changes.persistent,
-  });
 }

@@ -1,5 +1,5 @@
 import { oidToBigInt, type Oid } from '../../ids';
-import type { CurrentRecord } from '../interfaces';
+import type { CurrentRecord, Storage } from '../interfaces';
 import type { Layers } from './layers';
 
 /** The current records of both layers in order of oids; those of the changes hide those of the base. */
@@ -33,4 +33,13 @@ export function* currentOfLayers(layers: Layers, from: Oid): Generator<CurrentRe
 
 function isBefore(a: Oid, b: Oid): boolean {
   return a >= 0 && b >= 0 ? a < b : oidToBigInt(a) < oidToBigInt(b);
+}
+
+/** The objects in the changes; `null` for those that are deleted. */
+export function newestChanges(changes: Storage): Map<Oid, null | undefined> {
+  const newest = new Map<Oid, null | undefined>();
+  for (const transaction of changes.iterate!()) {
+    for (const { oid, data } of transaction.records()) newest.set(oid, data === null ? null : undefined);
+  }
+  return newest;
 }

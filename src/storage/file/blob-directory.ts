@@ -4,7 +4,15 @@ import { FormatError, POSKeyError, ReadOnlyError } from '../../errors';
 import { formatOid, formatTid, parseOid, type Oid, type Tid } from '../../ids';
 import type { BlobReader, BlobSource } from '../interfaces';
 import { newWorkingFile, sweepWorkingFiles } from '../blob-working-files';
-import { blobFileName, detectLayout, LAYOUT_MARKER, listBlobs, oidDirectory, TEMPORARY } from './blob-layout';
+import {
+  blobFileName,
+  detectLayout,
+  LAYOUT_MARKER,
+  listBlobs,
+  oidDirectory,
+  TEMPORARY,
+  tidOfBlobFile,
+} from './blob-layout';
 import type { BlobLayout, StoredBlob } from './blob-layout';
 
 /** Committed blobs can't be written to, by mistake at least. */
@@ -149,7 +157,34 @@ export class BlobDirectory {
       }
       fs.rmSync(list, { force: true });
     }
-    return removed + sweepWorkingFiles(temporary);
+    return removed + this.#finishRemoval(isCommitted) + sweepWorkingFiles(temporary);
+  }
+
+  /** Takes up the removal of blobs after a pack, which a crash interrupted: their names stand in `.removed`. */
+  #finishRemoval(isCommitted: (oid: Oid, tid: Tid) => boolean): number {
+    const list = path.join(this.path, '.removed');
+    if (!fs.existsSync(list)) return 0;
+    let removed = 0;
+    for (const line of fs.readFileSync(list, 'latin1').split('\n')) {
+      if (!/^[0-9a-f]{16}([0-9a-f]{16})?$/.test(line)) continue;
+      const oid = parseOid(`0x${line.slice(0, 16)}`);
+      for (const tid of line.length === 32
+        ? [BigInt(`0x${line.slice(16)}`) as Tid]
+        : this.#revisionsOf(oid)) {
+        // The list may be older than a file that was restored since: what is in use stays.
+        if (isCommitted(oid, tid) || !this.has(oid, tid)) continue;
+        this.remove(oid, tid);
+        removed++;
+      }
+    }
+    fs.rmSync(list);
+    return removed;
+  }
+
+  #revisionsOf(oid: Oid): Tid[] {
+    const directory = path.join(this.path, oidDirectory(oid, this.layout));
+    if (!fs.existsSync(directory)) return [];
+    return fs.readdirSync(directory).flatMap((name) => tidOfBlobFile(name) ?? []);
   }
 
   #place(oid: Oid, tid: Tid): string {

@@ -232,19 +232,30 @@ export class OidIndex {
 
   /** The greatest oid as an unsigned integer, or -1n when there is none. */
   maxOid(): bigint {
-    if (this.#unread.size > 0) this.#read(Math.max(...this.#unread.keys()));
     const foreign = this.#sortedForeign();
     if (foreign.length > 0) return oidToBigInt(foreign[foreign.length - 1]!);
+    const unread = this.#maxUnread();
     const far = this.#sortedFar();
     for (let i = far.length - 1; i >= 0; i--) {
       const last = this.#farPages.get(far[i]!)!.last();
-      if (last >= 0) return BigInt(far[i]! * PAGE_SIZE + last);
+      if (last >= 0) return BigInt(Math.max(unread, far[i]! * PAGE_SIZE + last));
     }
     for (let number = this.#pages.length - 1; number >= 0; number--) {
       const last = this.#pages[number]?.last() ?? -1;
-      if (last >= 0) return BigInt(number * PAGE_SIZE + last);
+      if (last >= 0) return BigInt(Math.max(unread, number * PAGE_SIZE + last));
     }
-    return -1n;
+    return BigInt(unread);
+  }
+
+  /** The greatest oid among the buckets that are not decoded, found without decoding. */
+  #maxUnread(): number {
+    let prefix = -1;
+    for (const each of this.#unread.keys()) prefix = Math.max(prefix, each);
+    if (prefix < 0) return -1;
+    const content = this.#unread.get(prefix)!;
+    let last = 0;
+    for (let i = content.length / 8 - 1; i >= 0; i--) last = Math.max(last, content.readUInt16BE(i * 2));
+    return prefix * PAGES_PER_BUCKET * PAGE_SIZE + last;
   }
 
   /** The first oid at or after `from`, in the order of unsigned integers; `undefined` at the end. */

@@ -54,7 +54,7 @@ export class ObjectCacheImpl implements ObjectCache {
   constructor(jar: Jar, options: CacheOptions = {}) {
     this.jar = jar;
     this.exposures = new Exposures((object, record) => {
-      this.markChanged(object, record);
+      this.#noteChanged(object, record);
     });
     this.#loader = new Loader(this);
     this.#residents = new Residents(this, this.#loader, options);
@@ -143,6 +143,17 @@ export class ObjectCacheImpl implements ObjectCache {
     record.status = Status.changed;
     this.#changed.push(object);
     this.#residents.hold(record.oid!, object);
+  }
+
+  /** A change inside a plain value was found. When the jar takes none, it can only be given up: the object shows what is stored again. */
+  #noteChanged(object: object, record: ObjectRecord): void {
+    try {
+      this.markChanged(object, record);
+    } catch (error) {
+      for (const other of this.exposures.takeChanged())
+        this.#residents.drop(other, recordOf(other)!, 'abort');
+      throw error;
+    }
   }
 
   /** Takes a state that is not in place back: from probation, or from the jar. */
@@ -255,12 +266,7 @@ export class ObjectCacheImpl implements ObjectCache {
   }
 
   shrink(): void {
-    this.#residents.eviction.round();
-  }
-
-  /** For the budget that this cache shares. */
-  get bytes(): number {
-    return this.#residents.eviction.bytes;
+    this.#residents.shrink();
   }
 
   minimize(): void {
@@ -390,7 +396,7 @@ export class ObjectCacheImpl implements ObjectCache {
     const record = recordOf(object)!;
     if (record.status === Status.changed) return;
     if (record.status === Status.saved && !this.exposures.isClean(record)) {
-      this.markChanged(object, record);
+      this.#noteChanged(object, record);
       return;
     }
     if (record.status !== Status.ghost) this.#residents.drop(object, record, 'invalidation');

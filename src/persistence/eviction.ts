@@ -110,6 +110,7 @@ export class Eviction {
 
   /** One round: drops what stayed on probation while there is too much, then sets the next ones aside. */
   round(): void {
+    if (!this.#tooMuch) return;
     for (let left = this.#probation.length; left > 0; left--) {
       const object = this.#probation.shift()!;
       const record = this.#host.recordOf(object);

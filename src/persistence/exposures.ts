@@ -74,7 +74,7 @@ export class Exposures {
     return true;
   }
 
-  /** Marks what was changed inside as changed. */
+  /** Marks what was changed inside as changed. Throws what the jar throws when it takes no changes; then they are dropped, not kept for ever. */
   flush(): void {
     const objects = this.#objects;
     for (let i = 0; i < objects.length; i++) {

@@ -29,6 +29,7 @@ export type { AnyClassDecorator, AnyFieldDecorator } from './decorators';
 export { createBudget } from './budget';
 export { createCache, stateOf } from './create-cache';
 export { Ref, ForeignRef } from './ref';
+export { referencesIn } from './references-in';
 export { Managed, ManagedContainer, isReference } from './managed';
 export { Broken } from './broken';
 export { Persistent } from './persistent';

@@ -1,7 +1,7 @@
 /** The objects of a cache that are in memory: found by oid, loaded, set aside, dropped. Knows nothing of transactions. */
 import { InvalidArgumentError, POSKeyError } from '../errors';
 import type { Oid } from '../ids';
-import type { Budget } from './budget';
+import type { Budget, BudgetMember } from './budget';
 import type { ObjectCacheImpl } from './cache';
 import { dropVolatile, isManaged, mayBeGhost } from './classes';
 import { ClosedCacheError } from './errors';
@@ -19,7 +19,7 @@ const DEFAULT_TARGET = 10_000;
 const BATCH = 2000;
 
 /** See the head of the file. One a cache. */
-export class Residents {
+export class Residents implements BudgetMember {
   /** States loaded since the cache was made. */
   loads = 0;
   readonly eviction: Eviction;
@@ -46,7 +46,7 @@ export class Residents {
     };
     this.eviction = new Eviction(host, DEFAULT_TARGET, budget);
     this.targetCount = options.targetCount ?? DEFAULT_TARGET;
-    budget?.enter(cache);
+    budget?.enter(this);
   }
 
   get targetCount(): number {
@@ -58,6 +58,14 @@ export class Residents {
       throw new InvalidArgumentError(`A cache's target is a number of objects, 0 or more: not ${count}.`);
     }
     this.eviction.targetCount = count;
+  }
+
+  get bytes(): number {
+    return this.eviction.bytes;
+  }
+
+  shrink(): void {
+    this.eviction.round();
   }
 
   /** The object of an oid if it is in memory. */

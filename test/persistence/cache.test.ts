@@ -357,6 +357,7 @@ describe('the protocol', () => {
     expect([item.n, 'fresh' in item, statusOf(item)]).toEqual([0, false, 'saved']);
     item.items.push(item);
     expect(() => jar.cache.flushExposed()).toThrow('read-only');
+    expect(item.items).toEqual([]);
     expect(() => jar.cache.add(new Item())).toThrow('read-only');
   });
 

@@ -415,3 +415,15 @@ test('the owner of a value in a savepoint is the same', () => {
   jar.commit();
   expect(again().a).toEqual([1, 2, 5]);
 });
+
+test('a change that the connection can not take is an error once, and given up', () => {
+  const { box, jar } = stored([1], [2]);
+  const [a, b] = [box.a, box.b] as [number[], number[]];
+  a.push(2);
+  jar.readOnly = true;
+  expect(() => jar.cache.flushExposed()).toThrow('read-only');
+  jar.cache.flushExposed();
+  expect([box.a, box.b, statusOf(box)]).toEqual([[1], [2], 'saved']);
+  expect(() => a.push(3)).toThrow();
+  expect(() => b.push(3)).toThrow();
+});

@@ -33,7 +33,7 @@ export interface DBOptions<F extends RootFactories = RootFactories> {
   readonly largeRecordSize?: number;
   /**
    * So many references followed through one field in one transaction, each with a load of its own, are warned of, with
-   * the class and the field. 0: never. Default 1,000.
+   * the class and the field. 0: never. Default 100.
    */
   readonly singleLoadWarning?: number;
   /**
@@ -67,7 +67,7 @@ const DEFAULTS: Settings = {
   historicalCacheSize: 1_000,
   historicalTimeout: 300_000,
   largeRecordSize: 16 * 2 ** 20,
-  singleLoadWarning: 1_000,
+  singleLoadWarning: 100,
   traceConnections: false,
   databaseName: 'unnamed',
   crossReferences: true,

@@ -29,7 +29,7 @@ export class SingleLoads {
     this.#warn(
       `single-loads:${path}`,
       `${path} was followed ${count} times in one transaction, each time with a load of its own (N+1). ` +
-        'connection.prefetch() loads many objects together.',
+        `connection.prefetchReferences(objects, ${JSON.stringify(field)}) loads them together.`,
     );
   }
 }

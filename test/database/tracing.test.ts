@@ -151,7 +151,7 @@ describe('references followed one by one', () => {
   const walk = (prefetch: boolean): void => {
     db.transaction((root, connection) => {
       const people = root.people as Person[];
-      if (prefetch) connection.prefetch(Array.from({ length: 103 }, (_, oid) => oid as never));
+      if (prefetch) expect(connection.prefetchReferences(people, 'home')).toBe(50);
       for (const { home } of people) void home!.town;
     });
   };
@@ -165,7 +165,7 @@ describe('references followed one by one', () => {
       }),
     ).toEqual([
       'Person.home was followed 20 times in one transaction, each time with a load of its own (N+1). ' +
-        'connection.prefetch() loads many objects together.',
+        'connection.prefetchReferences(objects, "home") loads them together.',
     ]);
   });
 
@@ -179,6 +179,29 @@ describe('references followed one by one', () => {
         }
       }),
     ).toEqual([]);
+  });
+});
+
+describe('prefetchReferences()', () => {
+  test('loads what fields refer to in one storage call, inside of plain values, too', () => {
+    db.transaction((root) => {
+      root.people = Array.from({ length: 30 }, (_, index) =>
+        Object.assign(new Person(`p${index}`), { home: new Place('a'), more: { places: [new Place('b')] } }),
+      );
+    });
+    const ann = user(db);
+    ann.cacheMinimize();
+    const people = ann.root.people as (Person & { more: { places: Place[] } })[];
+    ann.getTransferCounts({ clear: true });
+    expect(ann.prefetchReferences(people)).toBe(60);
+    expect(ann.getTransferCounts({ clear: true }).loads).toBe(60);
+    for (const { home, more } of people) expect([home!.town, more.places[0]!.town]).toEqual(['a', 'b']);
+    expect(ann.getTransferCounts().loads).toBe(0);
+    expect(ann.prefetchReferences(people, 'home')).toBe(0);
+    expect(ann.prefetchReferences([new Person()], 'home', 'nothing')).toBe(0);
+    expect(() => ann.prefetchReferences([5 as never])).toThrow(InvalidArgumentError);
+    ann.close();
+    expect(() => ann.prefetchReferences(people)).toThrow('closed');
   });
 });
 

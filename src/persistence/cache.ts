@@ -203,12 +203,8 @@ export class ObjectCacheImpl implements ObjectCache {
   }
 
   abort(): void {
-    const touched = this.#touched(this.#overlay);
-    const created = this.#created;
-    // First: setting new objects free may load others once more, as the savepoints have them.
-    this.#strip(created, touched);
+    this.#undo(this.#overlay, this.#created);
     this.addedFields.abort();
-    for (const object of touched) this.#forget(object);
     this.#endTransaction();
     this.#resolved.clear();
   }
@@ -235,10 +231,7 @@ export class ObjectCacheImpl implements ObjectCache {
     if (mark === undefined)
       throw new InvalidArgumentError('This savepoint is not of the transaction under way.');
     this.#savepoints = this.#savepoints.filter((known) => known.sequence <= mark.sequence);
-    const touched = this.#touched(this.#overlay.splice(mark.overlay));
-    this.#strip(this.#created.splice(mark.created), touched);
-    for (const object of touched) this.addedFields.withdraw(object);
-    for (const object of touched) this.#forget(object);
+    this.#undo(this.#overlay.splice(mark.overlay), this.#created.splice(mark.created));
     this.#changed = [];
     this.#stored = [];
   }
@@ -345,14 +338,22 @@ export class ObjectCacheImpl implements ObjectCache {
     this.exposures.settle(object, record);
   }
 
-  /** Objects changed or stored since the last commit or savepoint, and those of these oids. */
-  #touched(oids: readonly Oid[]): Set<object> {
+  /** Takes back what was done since the last commit or savepoint, and to these oids; sets those created free. */
+  #undo(overlay: readonly Oid[], created: readonly Oid[]): void {
     const touched = new Set([...this.exposures.takeChanged(), ...this.#changed, ...this.#stored]);
-    for (const oid of oids) {
+    for (const oid of overlay) {
       const object = this.#residents.find(oid);
       if (object !== undefined) touched.add(object);
     }
-    return touched;
+    // First: setting new objects free may load others once more, as the savepoints have them.
+    this.#strip(created, touched);
+    for (const object of touched) {
+      this.addedFields.withdraw(object);
+      const record = recordOf(object)!;
+      if (record.status !== Status.ghost && record.status !== Status.unsaved) {
+        this.#residents.drop(object, record, 'abort');
+      }
+    }
   }
 
   #endTransaction(): void {
@@ -376,17 +377,6 @@ export class ObjectCacheImpl implements ObjectCache {
       this.#residents.release(object, record);
       record.serial = ZERO_TID;
       record.size = 0;
-    }
-  }
-
-  #forget(object: object): void {
-    const record = recordOf(object)!;
-    if (
-      record.status === Status.changed ||
-      record.status === Status.saved ||
-      record.status === Status.probation
-    ) {
-      this.#residents.drop(object, record, 'abort');
     }
   }
 

@@ -17,7 +17,7 @@ const TAKEN = 75;
 const PERL = `use Fcntl ":flock"; open(my $f, "+<&=", 3) or exit 1; exit(flock($f, LOCK_EX | LOCK_NB) ? 0 : ${TAKEN})`;
 
 /** Programs that can lock descriptor 3, in the order they are tried. */
-const LOCKERS: readonly (readonly [program: string, ...args: string[]])[] = [
+export const LOCKERS: readonly (readonly [program: string, ...args: string[]])[] = [
   ['flock', '--exclusive', '--nonblock', '--conflict-exit-code', String(TAKEN), '3'],
   // BusyBox knows short options only, and ends with 1 when the lock is taken.
   ['flock', '-x', '-n', '3'],

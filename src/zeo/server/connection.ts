@@ -27,6 +27,9 @@ const UNREGISTERED_LIMIT = 16_384;
 /** A client that has not taken this many bytes of replies gets no more requests read until it has. */
 const PAUSE_BYTES = 1 << 20;
 
+/** Broadcasts beyond this many bytes wait for nothing. */
+const HOLD_BYTES = 65_536;
+
 /** What a connection needs of its server. */
 export interface ConnectionServer {
   readonly announcement: Buffer;
@@ -97,6 +100,8 @@ export class ClientConnection implements SessionConnection {
       this.server.holdFor(this);
     }
     this.#write(this.server.broadcastFrame(this.#codec!, name, args));
+    // What we hold back must not look like what the client does not take.
+    if (this.socket.writableLength > HOLD_BYTES) this.release();
   }
 
   /** Lets go what was held back to leave with what follows it. */

@@ -65,7 +65,7 @@ export class DB<F extends RootFactories = RootFactories> implements StorageHost 
 
   /**
    * @param where nothing or `null`: in memory; a path: SQLite, or File when it ends in `.fs`; a URI (`sqlite:`, `file:`,
-   *   `memory:`, `demo:`, `zeo:`, `postgres:`); or a storage. See docs/storages.md.
+   *   `memory:`, `demo:`, `zeo:`); or a storage. See docs/storages.md.
    * @throws InvalidArgumentError for an unknown option, and what opening the storage throws
    */
   constructor(where?: string | Storage | null, options: DBOptions<F> & StorageOptions = {}) {

@@ -93,6 +93,19 @@ export function splitOptions(options: Record<string, unknown>): {
   return { settings, rest };
 }
 
+/**
+ * An option that is misspelt must not be ignored: `pack({ day: 30 })` would drop all history.
+ * @throws InvalidArgumentError that lists what `what` takes
+ */
+export function refuseUnknownOptions(what: string, given: object, known: readonly string[]): void {
+  for (const name of Object.keys(given)) {
+    if (known.includes(name)) continue;
+    throw new InvalidArgumentError(
+      `${what} has no option ${JSON.stringify(name)}; it has ${known.join(', ')}.`,
+    );
+  }
+}
+
 /** The storage names the options it doesn't know; what is nearly one of the DB's is named here. */
 function refuseMisspelt(name: string): string {
   const meant = [...OWN_OPTIONS].find((known) => distance(known, name) <= 2);
@@ -101,11 +114,13 @@ function refuseMisspelt(name: string): string {
   return name;
 }
 
+const ARTICLES: Readonly<Record<string, string>> = { object: 'an' };
+
 function checkOption(name: string, given: unknown, standard: unknown): void {
   if (given === undefined) return;
   if (typeof given !== typeof standard) {
     throw new InvalidArgumentError(
-      `The option ${name} must be a ${typeof standard}, not ${describe(given)}.`,
+      `The option ${name} must be ${ARTICLES[typeof standard] ?? 'a'} ${typeof standard}, not ${describe(given)}.`,
     );
   }
   if (typeof given === 'number' && !(given >= (name === 'attempts' || name === 'poolSize' ? 1 : 0))) {

@@ -8,6 +8,7 @@ import {
   type Steps,
   type Storage,
 } from '../storage/index';
+import { refuseUnknownOptions } from './options';
 import { tracing, type PackMessage } from './tracing';
 
 /** What and when to pack. */
@@ -17,6 +18,8 @@ export interface PackArguments extends Omit<PackOptions, 'time' | 'roots'>, RunO
   /** Pack to this moment instead of now; a moment in the future counts as now. */
   readonly time?: Date;
 }
+
+const KNOWN = ['days', 'time', 'gc', 'dryRun', 'onProgress', 'signal'] satisfies (keyof PackArguments)[];
 
 /** What is packed: a storage, and which of its objects others refer to. */
 export interface Packed {
@@ -28,11 +31,15 @@ export interface Packed {
 /** Starts a pack, has `run` do its steps, and traces its begin and end, whichever way it ends. */
 export function startPack<T extends PackReport | Promise<PackReport>>(
   { storage, databaseName, foreignReferences }: Packed,
-  { days = 0, time, gc, dryRun }: PackArguments,
+  given: PackArguments,
   run: (steps: Steps<PackReport>) => T,
 ): T {
   requireCapability(storage, 'pack');
-  if (!(days >= 0)) throw new InvalidArgumentError(`days must be 0 or more, not ${String(days)}.`);
+  refuseUnknownOptions('pack()', given, KNOWN);
+  const { days = 0, time, gc, dryRun } = given;
+  if (typeof days !== 'number' || !(days >= 0)) {
+    throw new InvalidArgumentError(`days must be a number, 0 or more, not ${String(days)}.`);
+  }
   if (time !== undefined && !(time instanceof Date)) {
     throw new InvalidArgumentError(`time must be a Date, not ${typeof time}.`);
   }

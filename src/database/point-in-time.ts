@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from '../errors';
 import { formatTid, MAX_TID, tidFromTime, type Tid } from '../ids';
 import { requireCapability, type Storage } from '../storage/index';
+import { refuseUnknownOptions } from './options';
 import type { TransactionManager } from '../transaction/index';
 
 /** How a connection is opened. */
@@ -13,11 +14,15 @@ export interface OpenOptions {
   readonly at?: Date | Tid;
 }
 
+const KNOWN = ['transactionManager', 'before', 'at'] satisfies (keyof OpenOptions)[];
+
 /**
  * The tid before which a connection shall see; `undefined` for the present.
  * @throws InvalidArgumentError for both of `at` and `before`, for what is neither date nor tid, and for the future
  */
-export function pointInTime(storage: Storage, { at, before }: OpenOptions): Tid | undefined {
+export function pointInTime(storage: Storage, options: OpenOptions): Tid | undefined {
+  refuseUnknownOptions('open()', options, KNOWN);
+  const { at, before } = options;
   if (at === undefined && before === undefined) return undefined;
   if (at !== undefined && before !== undefined) {
     throw new InvalidArgumentError('Give either at or before, not both.');

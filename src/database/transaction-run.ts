@@ -9,6 +9,7 @@ import {
 } from '../transaction/index';
 import type { Connection } from './connection';
 import type { DB } from './db';
+import { refuseUnknownOptions } from './options';
 import type { Session } from './session';
 
 /** Options of `db.transaction()`. */
@@ -28,12 +29,16 @@ export class ForeignContextError extends ZodbError {
   }
 }
 
+const KNOWN = ['attempts', 'backoff', 'note', 'onRetry'] satisfies (keyof TransactionOptions)[];
+
 const LENT = { lent: true };
 
 type Body = (root: object, connection: Connection) => unknown;
 
 /** `db.transaction(fn)`: a run of the transaction room, with a connection that lives as long as the transaction. */
-export function runTransaction(db: DB, fn: Body, { attempts, ...options }: TransactionOptions): unknown {
+export function runTransaction(db: DB, fn: Body, given: TransactionOptions): unknown {
+  refuseUnknownOptions('transaction()', given, KNOWN);
+  const { attempts, ...options } = given;
   if (typeof fn !== 'function') {
     throw new InvalidArgumentError(
       `transaction() takes a function, not ${fn === null ? 'null' : typeof fn}.`,

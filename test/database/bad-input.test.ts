@@ -208,6 +208,25 @@ onEveryDatabase('bad input', (open) => {
     expect(() => db.history(0 as Oid, { size: 0 })).toThrow(InvalidArgumentError);
   });
 
+  test('options that are misspelt are named, not ignored: history would be lost, or the present shown as the past', () => {
+    const db = open();
+    const ann = user(db);
+    ann.root.x = 1;
+    ann.commit();
+    ann.root.x = 2;
+    ann.commit();
+    const revisions = db.history(0 as Oid).length;
+    expect(() => db.pack({ day: 30 } as never)).toThrow(
+      'pack() has no option "day"; it has days, time, gc, dryRun, onProgress, signal.',
+    );
+    expect(() => db.pack({ days: '30' as never })).toThrow(InvalidArgumentError);
+    expect(() => db.open({ befor: new Date() } as never)).toThrow(InvalidArgumentError);
+    expect(() => db.transaction(() => 1, { tries: 5 } as never)).toThrow(
+      'transaction() has no option "tries"; it has attempts, backoff, note, onRetry.',
+    );
+    expect(db.history(0 as Oid)).toHaveLength(revisions);
+  });
+
   test('packs with wrong times; one in the future is one of now', () => {
     const db = open();
     const ann = user(db);

@@ -1,6 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError as BadOption, Option } from 'commander';
 import pino from 'pino';
+import { InvalidArgumentError } from '../../errors';
 import { openStorage, type Storage } from '../../storage/index';
 import { formatAddress, parseAddress, serveStatusPage, ZeoServer, type ZeoAddress } from '../../zeo/index';
 
@@ -58,6 +59,7 @@ export function serveCommand(): Command {
 
 async function serve(databases: readonly string[], flags: ServeFlags): Promise<void> {
   const log = pino({ level: flags.logLevel, name: 'zeo-server' });
+  const tls = tlsOf(flags);
   const storages = openAll(databases, flags.readOnly ?? false);
   const server = new ZeoServer({
     storages,
@@ -70,7 +72,7 @@ async function serve(databases: readonly string[], flags: ServeFlags): Promise<v
     packGc: flags.packGc,
     maxMessageBytes: flags.maxMessageBytes,
     maxConnections: flags.maxConnections,
-    tls: tlsOf(flags),
+    tls,
     logger: log,
   });
   for (const where of flags.address) await server.listen(where);
@@ -99,7 +101,7 @@ function openAll(databases: readonly string[], readOnly: boolean): Record<string
     databases.forEach((text, index) => {
       const [, given, rest] = /^([\w.-]+)=(.+)$/s.exec(text) ?? [];
       const name = given ?? String(index + 1);
-      if (storages[name]) throw new BadOption(`Two databases have the name ${name}.`);
+      if (storages[name]) throw new InvalidArgumentError(`Two databases have the name ${name}.`);
       storages[name] = openStorage(rest ?? text, readOnly ? { readOnly: true } : {});
     });
   } catch (error) {
@@ -113,7 +115,9 @@ function tlsOf(flags: ServeFlags): ConstructorParameters<typeof ZeoServer>[0]['t
   const { tlsCert, tlsKey, tlsCa } = flags;
   if (tlsCert === undefined && tlsKey === undefined && tlsCa === undefined) return undefined;
   if (tlsCert === undefined || tlsKey === undefined || tlsCa === undefined) {
-    throw new BadOption('TLS takes --tls-cert, --tls-key and --tls-ca: clients must show a certificate too.');
+    throw new InvalidArgumentError(
+      'TLS takes --tls-cert, --tls-key and --tls-ca: clients must show a certificate too.',
+    );
   }
   return { cert: readFileSync(tlsCert), key: readFileSync(tlsKey), ca: readFileSync(tlsCa) };
 }

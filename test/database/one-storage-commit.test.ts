@@ -98,6 +98,36 @@ onEveryDatabase('a transaction', (open) => {
     expect([(ben.root.thing as Thing).label, (ben.root.other as Thing).label]).toEqual(['one', 'changed']);
   });
 
+  test('can undo within db.transaction(), sync and async, beside changes of its own', async () => {
+    const db = open();
+    db.transaction((root) => {
+      root.thing = new Thing('one');
+    });
+    for (const async of [false, true]) {
+      db.transaction((root) => {
+        (root.thing as Thing).label = 'two';
+      });
+      const { id } = db.undoLog(0, -1)[0]!;
+      if (async) {
+        await db.transaction(async (root) => {
+          db.undo(id);
+          await Promise.resolve();
+          root.log = 'undone async';
+        });
+      } else {
+        db.transaction((root) => {
+          db.undo(id);
+          root.log = 'undone';
+        });
+      }
+      expect(db.transaction((root) => [(root.thing as Thing).label, root.log])).toEqual([
+        'one',
+        async ? 'undone async' : 'undone',
+      ]);
+      expect(db.openConnections).toEqual([]);
+    }
+  });
+
   test('can undo twice', () => {
     const db = open();
     const ann = user(db);

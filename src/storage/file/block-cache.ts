@@ -17,7 +17,7 @@ export const DEFAULT_CACHE_BYTES = 64 << 20;
  * Reads an append-only file through blocks that stay in memory, so that a record is looked at where it lies: no system
  * call and no copy, unless it crosses the end of a block.
  *
- * A block is read as a whole when it is touched a second time; the first time, only what is needed is read, into memory that is
+ * A block is read as a whole when it is touched again; the first time, only what is needed is read, into memory that is
  * used again. So lone loads from a file that is much larger than the cache cost one short read and make no garbage.
  *
  * A block has one slot it can be in (its number modulo the number of slots), so finding it is one comparison, and nothing is
@@ -33,8 +33,11 @@ export class BlockCache {
   readonly #blocks: (Buffer | undefined)[];
   /** How many bytes of the block had been committed when it was read. */
   readonly #filled: Int32Array;
-  /** The block of each slot that was touched once. */
+  /** The block of each slot that was touched last without being read as a whole, and how often it was. */
   readonly #touched: Float64Array;
+  readonly #touches: Uint8Array;
+  /** At this touch a block is read as a whole: later in a file that the cache can't hold anyway. */
+  readonly #patience: number;
   readonly #glance = Buffer.allocUnsafeSlow(GLANCE);
   #glanceStart = 0;
   #glanceFilled = 0;
@@ -55,6 +58,8 @@ export class BlockCache {
     this.#numbers = new Float64Array(slots).fill(-1);
     this.#filled = new Int32Array(slots);
     this.#touched = new Float64Array(slots).fill(-1);
+    this.#touches = new Uint8Array(slots);
+    this.#patience = size <= slots * BLOCK ? 2 : 6;
     this.#blocks = [];
     for (let slot = 0; slot < slots; slot++) this.#blocks.push(undefined);
   }
@@ -89,7 +94,7 @@ export class BlockCache {
       this.block = this.#glance;
       return inGlance;
     }
-    if (length <= GLANCE && this.#isFirstTouch(number, slot)) return this.#look(position);
+    if (length <= GLANCE && this.#isPassing(number, slot)) return this.#look(position);
     if (offset + length > BLOCK) {
       this.block = this.#join(position, length);
       return 0;
@@ -99,12 +104,14 @@ export class BlockCache {
     return offset;
   }
 
-  /** Remembers that a block was touched; false when it is worth reading as a whole. */
-  #isFirstTouch(number: number, slot: number): boolean {
-    if (this.#touched[slot] === number || this.#numbers[slot] === number || number === this.#lastMiss + 1)
-      return false;
-    this.#touched[slot] = number;
-    return true;
+  /** Counts how often a block was touched; true while it is not worth reading as a whole. */
+  #isPassing(number: number, slot: number): boolean {
+    if (this.#numbers[slot] === number || number === this.#lastMiss + 1) return false;
+    if (this.#touched[slot] !== number) {
+      this.#touched[slot] = number;
+      this.#touches[slot] = 0;
+    }
+    return ++this.#touches[slot]! < this.#patience;
   }
 
   #look(position: number): number {

@@ -253,8 +253,8 @@ export class OidIndex {
     for (const each of this.#unread.keys()) prefix = Math.max(prefix, each);
     if (prefix < 0) return -1;
     const content = this.#unread.get(prefix)!;
-    let last = 0;
-    for (let i = content.length / 8 - 1; i >= 0; i--) last = Math.max(last, content.readUInt16BE(i * 2));
+    // They are sorted.
+    const last = content.readUInt16BE(content.length / 4 - 2);
     return prefix * PAGES_PER_BUCKET * PAGE_SIZE + last;
   }
 

@@ -1,38 +1,31 @@
 /**
- * What must exist once a process, even when two copies of this package are loaded (a linked package, a duplicate in `node_modules`): the default
- * registry and the marks on objects. It hangs on the global object, under `Symbol.for`.
+ * What must exist once in a copy of this package: the default registry and the marks on objects. The first copy that is loaded in a process hangs its own on the global object, under
+ * `Symbol.for`, so that a second one (a linked package, a duplicate in `node_modules`) notices. The two don't share: objects made alive by one can't be served by the code of the other. So the
+ * second is told of, and works by itself; what is mixed gets an error that names the class.
  */
 
-/** Counts up when the layout of what is anchored changes; copies of different layouts can't share it. */
-const LAYOUT = 1;
-
-interface Anchor {
-  readonly layout: number;
-  readonly parts: Map<string, unknown>;
-}
+type Anchor = Map<string, unknown>;
 
 const KEY = Symbol.for('zodb.anchor');
 
 function anchor(): Anchor {
   const holder = globalThis as { [KEY]?: Anchor };
-  const found = holder[KEY];
-  if (found === undefined) {
-    const made: Anchor = { layout: LAYOUT, parts: new Map() };
-    Object.defineProperty(holder, KEY, { value: made, configurable: true });
-    return made;
+  const mine: Anchor = new Map();
+  if (holder[KEY] === undefined) {
+    Object.defineProperty(holder, KEY, { value: mine, configurable: true });
+  } else {
+    process.emitWarning(
+      `A second copy of the package zodb was loaded, from ${__dirname}. Each copy has its own class registry and knows only its own objects: \`npm ls zodb\` shows where they come from.`,
+      { code: 'ZODB_TWO_COPIES' },
+    );
   }
-  if (found.layout === LAYOUT) return found;
-  process.emitWarning(
-    'Two copies of the package zodb that do not fit together are loaded. Each has its own class registry and knows only its own objects: `npm ls zodb` shows where they come from.',
-    { code: 'ZODB_TWO_COPIES' },
-  );
-  return { layout: LAYOUT, parts: new Map() };
+  return mine;
 }
 
 const here = anchor();
 
-/** The part of this name, made by the first copy that asks. */
+/** The part of this name, made when it is first asked for. */
 export function anchored<T>(name: string, make: () => T): T {
-  if (!here.parts.has(name)) here.parts.set(name, make());
-  return here.parts.get(name) as T;
+  if (!here.has(name)) here.set(name, make());
+  return here.get(name) as T;
 }

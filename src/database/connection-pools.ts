@@ -6,7 +6,8 @@ import { Connection } from './connection';
 import type { DB } from './db';
 import type { Settings } from './options';
 import { Pool } from './pool';
-import type { Lending, Opening, Session } from './session';
+import type { Session } from './session';
+import type { Lending, Opening } from './session-parts';
 
 /** So many frames of the call stack say where a connection was opened. */
 const FRAMES_KEPT = 5;

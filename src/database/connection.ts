@@ -17,7 +17,8 @@ import { exportFile, importFile, type ExportReport } from './export-import';
 import type { InvalidationListener } from './invalidation-listeners';
 import { oidsOf, type Prefetchable } from './prefetch';
 import { makeRoot, type Root } from './root';
-import { Session, type ConnectionParts } from './session';
+import { Session } from './session';
+import type { ConnectionParts } from './session-parts';
 
 /** Loads and stores of a connection since it was opened, or since they were cleared. */
 export interface TransferCounts {

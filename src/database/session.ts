@@ -1,7 +1,7 @@
 import { ClosedError, InvalidObjectReference, ReadOnlyError, ReadOnlyHistoryError } from '../errors';
 import type { Oid, Tid } from '../ids';
-import type { CacheBudget, Jar, Registry } from '../persistence/index';
-import type { Storage, StorageInstance } from '../storage/index';
+import type { Jar, Registry } from '../persistence/index';
+import type { Storage } from '../storage/index';
 import {
   refuseForeignRun,
   type Synchronizer,
@@ -19,34 +19,8 @@ import { InvalidationListeners } from './invalidation-listeners';
 import { Participant, type ParticipantOwner } from './participant';
 import type { Poolable } from './pool';
 import { ReferenceCheck } from './reference-check';
+import type { ConnectionParts, Lending, Opening } from './session-parts';
 import { SingleLoads } from './single-loads';
-
-/** How a connection is made. */
-export interface ConnectionParts {
-  readonly db: DB;
-  readonly storage: StorageInstance;
-  /** For a connection into the past: it sees what was committed before this tid. */
-  readonly before: Tid | undefined;
-  readonly cacheSize: number;
-  readonly budget: CacheBudget | undefined;
-}
-
-/** How a connection is handed out. */
-export interface Lending {
-  /** It ends with the transaction under way. */
-  readonly lent?: boolean;
-  /** The connection that brings this one along. */
-  readonly primary?: Session;
-}
-
-/** When and where a connection was opened. Kept apart from it, to tell of one that was lost. */
-export interface Opening {
-  at: Date | undefined;
-  /** Where, if the database traces it. */
-  where: string | undefined;
-  /** It came along with another one. */
-  secondary: boolean;
-}
 
 /**
  * A connection's life, as pool, transaction and objects drive it: lent, joined, from snapshot to snapshot, given back.

@@ -8,7 +8,7 @@
  * end    = 16 × 0xff
  * ```
  */
-import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { InvalidArgumentError, ZodbError } from '../errors';
 import { formatOid, oidFromBytes, oidToBytes, type Oid } from '../ids';
 
@@ -111,13 +111,17 @@ function lengthAt(bytes: Buffer, offset: number, position: number): number {
   return Number(length);
 }
 
-/** Writes an export file. */
+/** Writes an export file. It takes its name when it is whole, and a file of that name stays until then. */
 export class ExportWriter {
+  readonly #path: string;
+  readonly #part: string;
   readonly #fd: number;
   #position = 0;
 
   constructor(path: string) {
-    this.#fd = openSync(path, 'w');
+    this.#path = path;
+    this.#part = `${path}.${process.pid}.part`;
+    this.#fd = openSync(this.#part, 'w');
     this.write(MAGIC);
   }
 
@@ -147,11 +151,13 @@ export class ExportWriter {
   end(): void {
     this.write(END);
     closeSync(this.#fd);
+    renameSync(this.#part, this.#path);
   }
 
-  /** Closes the file without its end, so that nobody takes it for whole. */
+  /** Leaves nothing behind. */
   giveUp(): void {
     closeSync(this.#fd);
+    rmSync(this.#part, { force: true });
   }
 }
 

@@ -1,9 +1,9 @@
 /** The commands for moving, mending and understanding databases. */
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { backup, restore } from './commands/backup';
 import { classes, type ClassesCommandOptions } from './commands/classes';
 import { copy } from './commands/copy';
-import { exportObject, importObject } from './commands/export-import';
+import { exportObject, importObject, type ImportCommandOptions } from './commands/export-import';
 import { recover, type RecoverCommandOptions } from './commands/recover';
 import { refs, why } from './commands/references';
 import { backupInto, isRepository, restoreFrom, verify, type RepositoryOptions } from './commands/repository';
@@ -39,8 +39,9 @@ export function addFileCommands(command: MakeCommand, action: RunAction, databas
     .argument('<file>', 'path of the exported file')
     .argument('<key>', 'key in the root')
     .argument('[database]', database)
-    .action((file: string, key: string, given?: string) =>
-      action((context) => importObject(context, file, key, given)),
+    .option('--replace', 'also when the root has that key already')
+    .action((file: string, key: string, given: string | undefined, options: ImportCommandOptions) =>
+      action((context) => importObject(context, file, key, given, options)),
     );
   command('refs', 'what refers to an object; without one, references to nothing')
     .argument('[oid]', 'as 0x2a or 42')
@@ -68,7 +69,7 @@ export function addFileCommands(command: MakeCommand, action: RunAction, databas
     );
   command('classes', 'the classes of a database and their fields')
     .argument('[database]', database)
-    .option('--emit <language>', 'ts: decorated TypeScript classes')
+    .addOption(new Option('--emit <language>', 'ts: decorated TypeScript classes').choices(['ts']))
     .option('--sample <n>', 'objects of each class to look at', '1000')
     .action((given: string | undefined, options: ClassesCommandOptions) =>
       action((context) => classes(context, given, options)),

@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { types } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { ZodbError } from '../errors';
 import { check } from './commands/check';
@@ -31,12 +34,26 @@ export async function runCommand(args: readonly string[], surroundings: Surround
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    if (!(error instanceof ZodbError || error instanceof RangeError)) throw error;
-    const code = error instanceof ZodbError ? error.code : 'USAGE';
-    if (args.includes('--json')) err(`${JSON.stringify({ error: code, message: error.message })}\n`);
-    else err(`zodb: ${error.message}\n`);
+    const code = codeOf(error);
+    if (code === undefined) throw error;
+    const { message } = error as Error;
+    if (args.includes('--json')) err(`${JSON.stringify({ error: code, message })}\n`);
+    else err(`zodb: ${message}\n`);
     return code === 'USAGE' ? EXIT.usage : EXIT.failed;
   }
+}
+
+/** The code of an error that its message explains; none for a defect of ours, which needs its stack. */
+function codeOf(error: unknown): string | undefined {
+  if (error instanceof ZodbError) return error.code;
+  if (error instanceof RangeError) return 'USAGE';
+  // Of the system: a file that is missing, or may not be written.
+  return types.isNativeError(error) && 'syscall' in error ? (error as NodeJS.ErrnoException).code : undefined;
+}
+
+function packageVersion(): string {
+  const text = readFileSync(join(__dirname, '../../package.json'), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
 }
 
 function makeProgram(surroundings: Surroundings, setExitCode: (code: number) => void): Command {
@@ -44,10 +61,15 @@ function makeProgram(surroundings: Surroundings, setExitCode: (code: number) => 
     .description(
       'Looks after databases of zodb. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 check found problems.',
     )
+    .option('--version', 'the version of this package')
     .option('--json', 'results as JSON, for programs')
     .option('--quiet', 'no progress bar')
     .exitOverride()
     .configureOutput({ writeOut: surroundings.out, writeErr: surroundings.err });
+  program.on('option:version', () => {
+    surroundings.out(`${packageVersion()}\n`);
+    throw new CommanderError(0, 'commander.version', 'the version');
+  });
   const action = async (work: (context: Context) => Promise<void> | void): Promise<void> => {
     const { json = false, quiet = false } = program.opts<{ json?: boolean; quiet?: boolean }>();
     const { env, out, err, isTerminal } = surroundings;

@@ -167,3 +167,56 @@ it('exports an object and imports it under a key', async () => {
     'fixture_app.models.Account',
   ]);
 });
+
+it('imports under a new key of the root, and replaces an old one only when told', async () => {
+  const [file, exported] = [directory.file(), directory.file('one.zexp')];
+  const storage = new FileStorage(file);
+  storage.registerDB(plainHost);
+  put(storage, 1 as Oid, mappingRecord('one'));
+  put(storage, ROOT_OID, mappingRecord('root', [1 as Oid]));
+  storage.close();
+  await json('export', '0x1', exported, file);
+  const old = directory.file();
+  await json('copy', basic, old);
+  const { oid } = (await json('import', exported, 'brought in', old)) as { oid: string };
+  const again = await zodb('import', exported, 'brought in', old);
+  expect([again.code, again.err]).toEqual([
+    1,
+    'zodb: The root has a key "brought in" already; import under another one, or with --replace.\n',
+  ]);
+  expect((await zodb('why', oid, old)).code).toBe(0);
+  await json('import', exported, 'brought in', old, '--replace');
+  expect((await zodb('why', oid, old)).code).toBe(3);
+});
+
+it('leaves an export alone when the next one fails, and no part of a new one', async () => {
+  const exported = directory.file('kept.zexp');
+  fs.writeFileSync(exported, 'kept');
+  expect((await zodb('export', '0x9999', exported, basic)).code).toBe(1);
+  expect(fs.readFileSync(exported, 'utf8')).toBe('kept');
+  const name = path.basename(exported);
+  expect(fs.readdirSync(path.dirname(exported)).filter((each) => each.startsWith(name))).toEqual([name]);
+});
+
+it('says in a line what is missing', async () => {
+  const [missing, database] = [directory.file('missing'), directory.file()];
+  await json('copy', basic, database);
+  for (const args of [
+    ['recover', missing, directory.file()],
+    ['import', missing, 'key', database],
+  ]) {
+    const { code, err } = await zodb(...args);
+    expect([code, err.split('\n').length]).toEqual([1, 2]);
+    expect(err).toMatch(/^zodb: .*missing/);
+  }
+});
+
+it('refuses a language that it can not write, and tells its version', async () => {
+  const { code, err } = await zodb('classes', basic, '--emit', 'py');
+  expect([code, err]).toEqual([2, expect.stringContaining('ts') as string]);
+  expect(await zodb('--version')).toEqual({
+    code: 0,
+    out: `${(JSON.parse(fs.readFileSync('package.json', 'utf8')) as { version: string }).version}\n`,
+    err: '',
+  });
+});

@@ -1,4 +1,5 @@
 import { DB } from '../../database/index';
+import { InvalidArgumentError } from '../../errors';
 import { formatOid, parseOid } from '../../ids';
 import { oidOf } from '../../persistence/index';
 import { TransactionManager } from '../../transaction/index';
@@ -25,18 +26,29 @@ export async function exportObject(
   });
 }
 
+/** Options of `zodb import`. */
+export interface ImportCommandOptions {
+  readonly replace?: boolean;
+}
+
 /** `zodb import FILE KEY`: brings an exported object in, under a key of the root. */
 export async function importObject(
   context: Context,
   file: string,
   key: string,
   given: string | undefined,
+  { replace = false }: ImportCommandOptions,
 ): Promise<void> {
   await withStorage(databaseUrl(given, context.env), 'write', (storage) => {
     const db = new DB(storage);
     const manager = new TransactionManager();
     const connection = db.open({ transactionManager: manager });
     const root = connection.root as Record<string, unknown>;
+    if (Object.hasOwn(root, key) && !replace) {
+      throw new InvalidArgumentError(
+        `The root has a key ${JSON.stringify(key)} already; import under another one, or with --replace.`,
+      );
+    }
     const imported = connection.importFile(file);
     if (imported !== undefined) root[key] = imported;
     manager.get().note(`zodb import ${key}`);

@@ -9,9 +9,8 @@ import {
 
 /** What SQLite reports, in this package's terms: what happened where, and what to do. */
 export function translateError(error: unknown, path: string): unknown {
-  if (error instanceof ZodbError || !(error instanceof Error)) return error;
-  const code = (error as { code?: unknown }).code;
-  if (typeof code !== 'string' || !code.startsWith('SQLITE_')) return error;
+  if (error instanceof ZodbError || !isSqliteError(error)) return error;
+  const { code } = error;
   const said = `(SQLite: ${error.message}, ${code})`;
   const options = { cause: error };
   if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
@@ -56,4 +55,15 @@ export function translateError(error: unknown, path: string): unknown {
     });
   }
   return new StorageError(`${path}: ${error.message} (${code}).`, options);
+}
+
+/** By its fields: under jest the driver's errors are made in another realm, and are no instances of this one's `Error`. */
+function isSqliteError(error: unknown): error is { readonly code: string; readonly message: string } {
+  return (
+    typeof error === 'object' &&
+    error !== null &&
+    'code' in error &&
+    typeof error.code === 'string' &&
+    error.code.startsWith('SQLITE_')
+  );
 }

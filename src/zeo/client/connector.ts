@@ -143,10 +143,11 @@ export class Connector implements ServerMessages {
     try {
       connection.receive(bytes);
     } catch (error) {
-      if (!(error instanceof ZeoProtocolError)) throw error;
-      this.lastFailure = error;
+      // Whatever it was, what follows in the stream can't be understood without it: begin anew.
+      const failure = error instanceof Error ? error : new Error(String(error));
       connection.close();
-      this.#lost(connection, error.message);
+      this.#lost(connection, failure.message);
+      this.lastFailure = failure;
     }
   }
 

@@ -79,6 +79,8 @@ export function socketWorker(scope: BridgeScope): void {
     socket.once(secure ? 'secureConnect' : 'connect', () => {
       clearTimeout(entry.timer);
       socket.setNoDelay(true);
+      // A machine that is gone does not say so.
+      socket.setKeepAlive(true, 30_000);
       scope.send(connection * 4, Buffer.alloc(0));
     });
     socket.on('data', (chunk: Buffer) => {

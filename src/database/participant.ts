@@ -126,8 +126,9 @@ export class Participant implements DataManager {
     cache.shrink(true);
     return {
       rollback: () => {
-        overlay.rollback(mark);
+        // New objects that were evicted are read from the overlay once more, before they are set free.
         cache.rollbackTo(saved);
+        overlay.rollback(mark);
         this.blobs.rollback(blobs);
         current.clear();
         for (const [oid, serial] of reads) current.set(oid, serial);
@@ -228,10 +229,11 @@ export class Participant implements DataManager {
   /** Back to the snapshot: nothing of this transaction remains in memory. */
   #giveUp(): void {
     const { cache, overlay, current } = this.#jar;
+    // New objects that were evicted are read from the overlay once more, before they are set free.
+    cache.abort();
     overlay.clear();
     current.clear();
     this.blobs.abort();
-    cache.abort();
     this.#forgetImported();
     this.#owner.left();
   }

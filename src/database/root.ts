@@ -11,7 +11,10 @@ export type Root<R extends object> = R & (() => PersistentMapping<string, unknow
 /** How many characters of its keys a root shows to `util.inspect`. */
 const SHOWN = 60;
 
-export function makeRoot<R extends object>(mapping: () => PersistentMapping<string, unknown>): Root<R> {
+export function makeRoot<R extends object>(
+  mapping: () => PersistentMapping<string, unknown>,
+  isOpen: () => boolean,
+): Root<R> {
   const show = () => {
     const names = [...mapping().keys()].map(String).sort().join(', ');
     return `<root: ${names.length > SHOWN ? `${names.slice(0, SHOWN)}…` : names}>`;
@@ -21,6 +24,8 @@ export function makeRoot<R extends object>(mapping: () => PersistentMapping<stri
   return new Proxy(target, {
     get(_target, key) {
       if (typeof key === 'symbol') return undefined;
+      // Whoever gets a root as a result asks whether it is a promise, perhaps after its connection was closed.
+      if (key === 'then' && !isOpen()) return undefined;
       return mapping().get(key);
     },
     set(_target, key, value) {

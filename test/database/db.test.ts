@@ -86,6 +86,13 @@ onEveryDatabase('database', (open) => {
     expect(db.openConnections).toEqual([]);
   });
 
+  test('transaction() may return the root, which is of no use any more', async () => {
+    const db = open();
+    const root = db.transaction((inside) => inside);
+    expect(() => root.x).toThrow(ClosedError);
+    expect(await db.transaction(async (inside) => inside)).toBe(root);
+  });
+
   test('transaction() is named after its function', () => {
     const db = open();
     db.transaction(function restock(root) {

@@ -104,6 +104,26 @@ onEveryDatabase('savepoint', (open) => {
     expect(() => ann.get(oid)).toThrow(POSKeyError);
   });
 
+  test('a new object that was evicted after a savepoint keeps its fields when an abort or a rollback sets it free', () => {
+    const db = open();
+    const ann = user(db);
+    ann.root.old = new Note('old');
+    ann.commit();
+    const before = ann.transactionManager.savepoint();
+    for (const end of [() => before.rollback(), () => ann.abort()]) {
+      const note = new Note('mine');
+      note.lines = ['a', 'b'];
+      ann.root.note = note;
+      (ann.root.old as Note).text = 'changed';
+      ann.transactionManager.savepoint();
+      ann.cacheMinimize();
+      end();
+      expect([note.text, note.lines, oidOf(note)]).toEqual(['mine', ['a', 'b'], undefined]);
+      expect((ann.root.old as Note).text).toBe('old');
+      expect(ann.root.note).toBeUndefined();
+    }
+  });
+
   test('others see nothing of a savepoint', () => {
     const db = open();
     const [ann, ben] = [user(db), user(db)];

@@ -53,13 +53,18 @@ export function openStorage(where?: string | Storage | null, options: StorageOpt
       `The option ${JSON.stringify(name)} is not one of DB's; give it to the storage.`,
     );
   }
-  if (typeof where !== 'string' || where === '') {
+  if (typeof where !== 'string' || where.trim() === '') {
     throw new InvalidArgumentError(
       'A database is named by a path, a URI such as sqlite:bank.sqlite, or a storage.',
     );
   }
   const uri = parseUri(where);
   if (uri) return openUri(uri, options);
+  if (/\?\w+=/.test(where) && !existsSync(where)) {
+    throw new InvalidArgumentError(
+      `${JSON.stringify(where)} is a path, and paths take no options: write sqlite:${where}, or file: for a Data.fs.`,
+    );
+  }
   return isDataFs(where) ? new FileStorage(where, options) : new SqliteStorage(where, options);
 }
 

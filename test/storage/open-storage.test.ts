@@ -74,6 +74,8 @@ test('a storage is itself', () => {
 
 test('what names no storage is refused by name', () => {
   expect(() => openStorage('')).toThrow(invalid('path'));
+  expect(() => openStorage(' ')).toThrow(invalid('path'));
+  expect(() => openStorage(`${directory}/x.sqlite?readOnly=true`)).toThrow(invalid('write sqlite:'));
   expect(() => openStorage(42 as unknown as string)).toThrow(invalid('path'));
   expect(() => openStorage('mongodb:somewhere')).toThrow(invalid('mongodb'));
   expect(() => openStorage('sqlite:')).toThrow(invalid('sqlite:'));

@@ -15,6 +15,7 @@ import type {
   StorageSupports,
   TransactionRecord,
 } from '../interfaces';
+import { checkFilePlace } from '../file-place';
 import type { Steps } from '../steps';
 import { BlobDirectory } from './blob-directory';
 import { checkFile } from './check';
@@ -65,6 +66,7 @@ export abstract class OpenedFileStorage {
     this.options = options;
     this.system = options.fileSystem ?? nodeFileSystem;
     const readOnly = options.readOnly ?? false;
+    checkFilePlace(file, readOnly || options.create === false);
     this.fileLock = readOnly ? undefined : this.#lock(file);
     try {
       const opened = this.#open(readOnly);

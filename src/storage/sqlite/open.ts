@@ -1,6 +1,5 @@
-import { existsSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { InvalidArgumentError, StorageError } from '../../errors';
+import { InvalidArgumentError } from '../../errors';
+import { checkFilePlace } from '../file-place';
 import { Engine, formatHistory, setDurability } from './engine';
 import { Handle } from './handle';
 import type { BlobMode, ResolvedOptions } from './options';
@@ -33,19 +32,7 @@ function checkPath(path: string, options: ResolvedOptions): void {
       'SQLite storage needs the path of a file. For a database in memory use MemoryStorage.',
     );
   }
-  const parent = dirname(path);
-  if (!existsSync(parent)) {
-    throw new StorageError(`The directory ${parent} of the database ${path} does not exist. Make it first.`, {
-      code: 'NO_DIRECTORY',
-    });
-  }
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (found?.isDirectory()) {
-    throw new StorageError(`${path} is a directory, not a database file.`, { code: 'IS_DIRECTORY' });
-  }
-  if (!found && (options.readOnly || !options.create)) {
-    throw new StorageError(`There is no database at ${path}, and it is not to be made.`, { code: 'NO_FILE' });
-  }
+  checkFilePlace(path, options.readOnly || !options.create);
 }
 
 function applyOptions(handle: Handle, options: ResolvedOptions): void {

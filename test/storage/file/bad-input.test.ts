@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import * as path from 'node:path';
 import {
   FormatError,
   InvalidArgumentError,
@@ -95,8 +96,12 @@ it('names options that it does not have, or that contradict each other', () => {
   expect(() => open(file, { truncate: true, readOnly: true })).toThrow(InvalidArgumentError);
   expect(() => open(file, { stop: 1n })).toThrow(/readOnly/);
   expect(() => open(file, { blobLayout: 'flat' })).toThrow(InvalidArgumentError);
-  expect(() => open(file, { create: false })).toThrow(/ENOENT/);
-  expect(fs.existsSync(file)).toBe(false);
+  expect(() => open(file, { create: false })).toThrow(/no database at/);
+  expect(() => open(file, { readOnly: true })).toThrow(/no database at/);
+  expect(() => open(`${file}.none/Data.fs`, {})).toThrow(/directory .* does not exist/);
+  expect(() => open(path.dirname(file), {})).toThrow(/is a directory/);
+  // Not even a lock file.
+  expect(fs.readdirSync(path.dirname(file))).toEqual([]);
 });
 
 it('shows everything when stop lies beyond the end, and nothing when it lies before the beginning', () => {

@@ -51,7 +51,9 @@ if (isMaker) {
   makeFile();
   process.exit();
 }
-const { stdout } = spawnSync(process.execPath, [__filename, String(count), file], { encoding: 'utf8' });
+const { stdout } = spawnSync(process.execPath, [...process.execArgv, __filename, String(count), file], {
+  encoding: 'utf8',
+});
 ours['bulk store'] = Number(stdout);
 fs.copyFileSync(file, `${file}.python`);
 

@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import type { Oid } from '../ids';
 import type { BlobSource } from '../storage/index';
 import type { BlobSnapshot, BlobWork } from './blob-interfaces';
@@ -9,8 +8,6 @@ export class BlobKeeper {
   /** Blobs changed in this transaction. */
   #changed = new Map<Oid, BlobWork>();
   #snapshots: BlobSnapshot[] = [];
-  /** Contents that came with an import; their blobs may not be in memory. */
-  #imported = new Map<Oid, string>();
 
   /** @param workOf the blob of an oid, when the object in memory is one */
   constructor(workOf: (oid: Oid) => BlobWork | undefined) {
@@ -19,17 +16,12 @@ export class BlobKeeper {
 
   /** What is to be stored beside the record of `oid`; `undefined` when it is no blob, or its content is unchanged. */
   sourceOf(oid: Oid): BlobSource | undefined {
-    const work = this.#workOf(oid);
-    const imported = this.#imported.get(oid);
-    if (!work) return imported === undefined ? undefined : { path: imported, consume: true };
-    const path = work.source() ?? imported;
-    if (path === undefined) return undefined;
+    // Of an import, or written before a savepoint: the object may not be in memory.
+    const work = this.#workOf(oid) ?? this.#changed.get(oid);
+    const path = work?.source();
+    if (work === undefined || path === undefined) return undefined;
     this.#changed.set(oid, work);
     return { path, consume: true };
-  }
-
-  addImported(oid: Oid, path: string): void {
-    this.#imported.set(oid, path);
   }
 
   /** The work of a blob that this transaction wrote to. */
@@ -84,7 +76,5 @@ export class BlobKeeper {
     this.#changed = new Map();
     for (const snapshot of this.#snapshots) snapshot.release();
     this.#snapshots = [];
-    for (const path of this.#imported.values()) rmSync(path, { force: true });
-    this.#imported.clear();
   }
 }

@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import { InvalidArgumentError } from '../errors';
+import type { Oid } from '../ids';
 import { jarOf, Managed, oidOf, persistent, serialOf, type Jar } from '../persistence/index';
 import type { BlobFile } from './blob-file';
 import type { BlobHost, BlobWork } from './blob-interfaces';
@@ -20,6 +21,14 @@ export function setBlobHost(jar: Jar, host: BlobHost): void {
 /** The work of an object that is a blob; `undefined` for any other. */
 export function blobWork(object: object): BlobWork | undefined {
   return object instanceof Blob ? workOf(object) : undefined;
+}
+
+/** Takes a file over as the content of a blob that an import brings in; its object is made when somebody asks for it. */
+export function importBlob(jar: Jar, oid: Oid, file: string): void {
+  const host = hosts.get(jar);
+  const work = new UncommittedBlob(() => ({ host, oid, serial: undefined }));
+  work.consume(file, () => undefined);
+  host?.blobChanged(oid, work);
 }
 
 const MODES: readonly string[] = ['r', 'w', 'a', 'r+', 'c'] satisfies BlobMode[];

@@ -11,6 +11,7 @@ import {
   type PersistentMapping,
 } from '../persistence/index';
 import type { TransactionManager } from '../transaction/index';
+import { importBlob } from './blob';
 import { checkObject } from './connection-jar';
 import type { DB } from './db';
 import { exportFile, importFile, type ExportReport } from './export-import';
@@ -213,7 +214,7 @@ export class Connection<R extends object = Record<string, unknown>> {
           jar.objectChanged();
         },
         addBlob: (oid, path) => {
-          participant.blobs.addImported(oid, path);
+          importBlob(jar, oid, path);
         },
         imported: (oids) => {
           participant.addImported(oids);

@@ -1,4 +1,5 @@
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InvalidArgumentError, POSKeyError } from '../errors';
@@ -97,7 +98,6 @@ export function importFile(
   from: string | Uint8Array,
 ): object | undefined {
   const source = new ExportSource(from);
-  let directory: string | undefined;
   try {
     const objects = checkWhole(source);
     if (objects.length === 0) return undefined;
@@ -118,15 +118,12 @@ export function importFile(
         className: className(data),
       });
       if (exported.blob) {
-        directory ??= mkdtempSync(join(tmpdir(), 'zodb-import-'));
-        addBlob(oid, copyBlob(source, exported.blob, join(directory, `${oid}.blob`)));
+        // The transaction moves it or removes it: there is no directory that would be left.
+        addBlob(oid, copyBlob(source, exported.blob, join(tmpdir(), `zodb-import-${randomUUID()}.blob`)));
       }
     }
     imported([...oids.values()]);
     return jar.cache.get(oids.get(objects[0]!.oid)!);
-  } catch (error) {
-    if (directory) rmSync(directory, { recursive: true, force: true });
-    throw error;
   } finally {
     source.close();
   }
@@ -147,13 +144,16 @@ function copyBlob(
   { position, size }: { position: number; size: number },
   path: string,
 ): string {
-  const fd = openSync(path, 'wx');
+  const fd = openSync(path, 'wx', 0o600);
   try {
     for (let done = 0; done < size;) {
       const chunk = source.read(position + done, Math.min(CHUNK, size - done));
       writeSync(fd, chunk);
       done += chunk.length;
     }
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
   } finally {
     closeSync(fd);
   }

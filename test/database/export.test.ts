@@ -1,8 +1,8 @@
 /** Export files of Python and of ours (`ZODB/src/ZODB/ExportImport.py`). */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DB, ExportError, oidOf, persistent, TransactionManager, type Connection } from 'zodb';
+import { Blob, DB, ExportError, oidOf, persistent, TransactionManager, type Connection } from 'zodb';
 import 'zodb/btrees';
 import { className, readStructure } from '../../src/record/index';
 import { fixturePath, listFixtures } from '../fixtures';
@@ -102,4 +102,45 @@ describe('what Python exported', () => {
     }
     expect(oidOf(conn.importFile(whole)!)).toBeDefined();
   });
+});
+
+test.each(['commit', 'abort', 'change'] as const)('an imported blob has its content at once; %s', (what) => {
+  conn.root.blob = new Blob('content');
+  conn.transactionManager.commit();
+  const path = join(directory, 'blob.zexp');
+  conn.exportFile(conn.root.blob as Blob, path);
+  const imports = () => readdirSync(tmpdir()).filter((name) => name.startsWith('zodb-import-'));
+  const before = new Set(imports());
+  const copy = conn.importFile(path) as Blob;
+  expect(imports().filter((name) => !before.has(name))).toEqual([]);
+  expect(copy.readText()).toBe('content');
+  conn.root.copy = copy;
+  if (what === 'abort') {
+    conn.transactionManager.abort();
+    expect(Object.keys(conn.root)).toEqual(['blob']);
+    return;
+  }
+  if (what === 'change') {
+    using file = copy.open('a');
+    file.write(', and more');
+  }
+  conn.transactionManager.commit();
+  conn.cacheMinimize();
+  expect((conn.root.copy as Blob).readText()).toBe(what === 'commit' ? 'content' : 'content, and more');
+});
+
+test('an imported blob that nobody looked at keeps its content over a savepoint', () => {
+  const node = new Node('holder') as Node & { blob?: Blob };
+  node.blob = new Blob('deep');
+  conn.root.node = node;
+  conn.transactionManager.commit();
+  const path = join(directory, 'node.zexp');
+  conn.exportFile(node, path);
+  conn.root.copy = conn.importFile(path);
+  const savepoint = conn.transactionManager.get().savepoint();
+  conn.root.other = 1;
+  savepoint.rollback();
+  conn.transactionManager.commit();
+  conn.cacheMinimize();
+  expect((conn.root.copy as typeof node).blob!.readText()).toBe('deep');
 });

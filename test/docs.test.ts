@@ -1,8 +1,8 @@
 /** Every TypeScript example of the README and the docs runs as it stands. */
 import { transformSync } from '@swc/core';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 interface Example {
   name: string;
@@ -61,4 +61,36 @@ test.each(examples)('$name', async ({ code }) => {
   const load = new Function('require', 'module', 'exports', runnable(code));
   load((name: string) => jest.requireActual(name), module, module.exports);
   await module.exports.example();
+});
+
+const slug = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+    .trim()
+    .replaceAll(' ', '-');
+
+function anchorsOf(file: string): string[] {
+  const text = readFileSync(file, 'utf8').replace(/^```.*?^```/gms, '');
+  return [...text.matchAll(/^#+ +(.*)$/gm)].map(([, heading]) => slug(heading!));
+}
+
+/** Links to files and headings, and files named in passing, that are not there. */
+function deadLinksOf(file: string): string[] {
+  const text = readFileSync(file, 'utf8').replace(/^```.*?^```/gms, '');
+  const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target!);
+  const dead = links.filter((target) => {
+    if (/^https?:/.test(target)) return false;
+    const [path, anchor] = target.split('#');
+    const linked = path ? join(dirname(file), path) : file;
+    return !existsSync(linked) || (anchor !== undefined && !anchorsOf(linked).includes(anchor));
+  });
+  const named = [...text.matchAll(/`((?:samples|docs|src|test|bench|scripts)\/[\w./-]*)`/g)].map(
+    ([, path]) => path!,
+  );
+  return [...dead, ...named.filter((path) => !existsSync(path))];
+}
+
+test.each([...files, 'CONTRIBUTING.md', 'CHANGELOG.md'])('%s links to what exists', (file) => {
+  expect(deadLinksOf(file)).toEqual([]);
 });

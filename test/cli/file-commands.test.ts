@@ -93,6 +93,13 @@ it('backs up in increments, verifies, and restores to a moment', async () => {
   write('two');
   expect(await json('backup', repository, file, '--gzip')).toMatchObject({ kind: 'increment' });
   expect(await json('verify-backup', repository)).toMatchObject({ files: 2, problems: [] });
+  for (const wrong of [`${target}.sqlite`, `sqlite:${target}`]) {
+    expect(await zodb('restore', repository, wrong)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('zodb copy') as string,
+    });
+    expect(fs.existsSync(wrong)).toBe(false);
+  }
   await json('restore', repository, target, '--at', between);
   const storage = new FileStorage(target);
   expect(Buffer.from(storage.load(ROOT_OID).data)).toEqual(mappingRecord('one'));

@@ -48,6 +48,13 @@ export function restoreFrom(
   target: string,
   at: string | undefined,
 ): void {
+  if (/^[a-z][a-z0-9+.-]+:|\.(sqlite3?|db)$/i.test(target)) {
+    throw new InvalidArgumentError(
+      `A directory of backups is restored to the path of a Data.fs, not to ${target}. Restore it to a name that ends in ` +
+        `.fs, then: zodb copy that-name.fs ${target}`,
+      { code: 'USAGE' },
+    );
+  }
   const time = at === undefined ? undefined : timeOf(at);
   const outcome = runWithProgress(
     context,

@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from '../errors';
 import { BackwardIterator, ForwardIterator, itemAt, type Mode } from './iterators';
 import { LeafWalk } from './leaf-walk';
 import { contentOf, type TreeNode } from './node';
@@ -94,10 +95,34 @@ export class View<T> implements IterableIterator<T> {
 
 /** The view of a range, which is fixed now. */
 export function viewOf<T>(root: TreeNode, mode: Mode, query: RangeQuery<unknown>): View<T> {
+  checkQuery(query);
   return new View<T>(root, mode, spanOf(root, query), query.reverse === true);
 }
 
 function within(index: number, length: number): number {
   const whole = Number.isNaN(index) ? 0 : Math.trunc(index);
   return whole < 0 ? Math.max(whole + length, 0) : Math.min(whole, length);
+}
+
+const KNOWN: readonly string[] = [
+  'min',
+  'max',
+  'excludeMin',
+  'excludeMax',
+  'reverse',
+] satisfies (keyof RangeQuery<unknown>)[];
+
+/** A limit that was misspelt, or given as in Python, would show the whole collection. */
+function checkQuery(query: unknown): void {
+  if (typeof query !== 'object' || query === null) {
+    throw new InvalidArgumentError(
+      `A range is given by name, { min, max, excludeMin, excludeMax, reverse }, not as ${String(query)}.`,
+    );
+  }
+  for (const name in query) {
+    if (KNOWN.includes(name)) continue;
+    throw new InvalidArgumentError(
+      `A range has no option ${JSON.stringify(name)}; it has ${KNOWN.join(', ')}.`,
+    );
+  }
 }

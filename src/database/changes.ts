@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from '../errors';
 import { dateOfTid, type Oid, type Tid } from '../ids';
 import type { Storage } from '../storage/index';
+import { refuseUnknownOptions } from './options';
 
 /** A committed transaction, as {@link watchChanges} reports it. */
 export interface Change {
@@ -21,6 +22,8 @@ export interface ChangesOptions {
   /** Ends the iteration. */
   readonly signal?: AbortSignal;
 }
+
+const KNOWN = ['since', 'interval', 'signal'] satisfies (keyof ChangesOptions)[];
 
 /** Wakes those who wait for the next commit of this process. */
 export class CommitBell {
@@ -49,7 +52,17 @@ export class CommitBell {
 }
 
 /** Committed transactions in order, of this process and of others, until the database is closed or `signal` aborts. */
-export async function* watchChanges(
+export function watchChanges(
+  storage: Storage,
+  bell: CommitBell,
+  isClosed: () => boolean,
+  options: ChangesOptions & { readonly since: Tid },
+): AsyncGenerator<Change, void, void> {
+  refuseUnknownOptions('changes()', options, KNOWN);
+  return watch(storage, bell, isClosed, options);
+}
+
+async function* watch(
   storage: Storage,
   bell: CommitBell,
   isClosed: () => boolean,

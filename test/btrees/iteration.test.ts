@@ -248,3 +248,12 @@ describe('the Map interface', () => {
     expect(JSON.stringify(set)).toBe('["a","c"]');
   });
 });
+
+it('refuses a range that is misspelt or given by position: it would be the whole collection', () => {
+  const tree = new OOBTree([['a', 1]]);
+  expect(() => tree.keys({ from: 'b' } as never)).toThrow(
+    'A range has no option "from"; it has min, max, excludeMin, excludeMax, reverse.',
+  );
+  expect(() => tree.entries('b' as never)).toThrow(/given by name/);
+  expect(() => tree.values(null as never)).toThrow(/given by name/);
+});

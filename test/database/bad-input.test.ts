@@ -220,6 +220,7 @@ onEveryDatabase('bad input', (open) => {
       'pack() has no option "day"; it has days, time, gc, dryRun, onProgress, signal.',
     );
     expect(() => db.pack({ days: '30' as never })).toThrow(InvalidArgumentError);
+    expect(() => db.changes({ sinc: 5n } as never)).toThrow(InvalidArgumentError);
     expect(() => db.open({ befor: new Date() } as never)).toThrow(InvalidArgumentError);
     expect(() => db.transaction(() => 1, { tries: 5 } as never)).toThrow(
       'transaction() has no option "tries"; it has attempts, backoff, note, onRetry.',

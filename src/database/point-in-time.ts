@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from '../errors';
-import { formatTid, MAX_TID, tidFromTime, type Tid } from '../ids';
+import { dateOfTid, formatTid, MAX_TID, ROOT_OID, tidFromTime, type Tid } from '../ids';
 import { requireCapability, type Storage } from '../storage/index';
 import { refuseUnknownOptions } from './options';
 import type { TransactionManager } from '../transaction/index';
@@ -18,7 +18,8 @@ const KNOWN = ['transactionManager', 'before', 'at'] satisfies (keyof OpenOption
 
 /**
  * The tid before which a connection shall see; `undefined` for the present.
- * @throws InvalidArgumentError for both of `at` and `before`, for what is neither date nor tid, and for the future
+ * @throws InvalidArgumentError for both of `at` and `before`, for what is neither date nor tid, for the future, and for
+ *   a time before the database was made
  */
 export function pointInTime(storage: Storage, options: OpenOptions): Tid | undefined {
   refuseUnknownOptions('open()', options, KNOWN);
@@ -34,6 +35,11 @@ export function pointInTime(storage: Storage, options: OpenOptions): Tid | undef
     );
   }
   requireCapability(storage, 'history');
+  if (storage.loadBefore(ROOT_OID, tid) === undefined) {
+    throw new InvalidArgumentError(
+      `The database has nothing from before ${formatTid(tid)} (${dateOfTid(tid).toISOString()}): it was made later.`,
+    );
+  }
   return tid;
 }
 

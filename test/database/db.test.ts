@@ -260,6 +260,8 @@ onEveryDatabase('database', (open) => {
     expect(() => db.open({ at: new Date('not a date') })).toThrow(InvalidArgumentError);
     expect(() => db.open({ before: -1n as Tid })).toThrow(InvalidArgumentError);
     expect(() => db.open({ before: 5 as never })).toThrow(InvalidArgumentError);
+    expect(() => db.open({ at: new Date('2001-01-01') })).toThrow('has nothing from before');
+    expect(() => user(db).prefetch(5.5 as never)).toThrow('not 5.5');
   });
 
   test('undo takes effect at the commit, in every connection, and can be undone', () => {

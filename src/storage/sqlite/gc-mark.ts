@@ -66,18 +66,21 @@ export class GarbageMarks {
 
   /** Marks everything, in steps. */
   *run(total: number): Generator<Progress, void, void> {
-    for (;;) {
-      const end = performance.now() + STEP_MS;
-      while (performance.now() < end) {
-        if (!this.#follow(64) && !this.#newlyCommitted()) return;
-      }
-      yield { phase: 'mark', done: Math.min(this.count, total), total };
-    }
+    while (this.advance()) yield { phase: 'mark', done: Math.min(this.count, total), total };
   }
 
-  /** Under the write lock: follows what was committed since. Little, unless there was a long pause. */
+  /** Marks for the time of a step; false when nothing is left, until others commit. */
+  advance(): boolean {
+    const end = performance.now() + STEP_MS;
+    do {
+      if (!this.#follow(8) && !this.#newlyCommitted(end)) return false;
+    } while (performance.now() < end);
+    return true;
+  }
+
+  /** Under the write lock: follows what was committed since. Little, right after {@link advance} found nothing left. */
   catchUp(): void {
-    while (this.#follow(Number.MAX_SAFE_INTEGER) || this.#newlyCommitted());
+    while (this.#follow(Number.MAX_SAFE_INTEGER) || this.#newlyCommitted(Infinity));
   }
 
   /** Follows up to `count` marked objects; false when there was none. */
@@ -91,23 +94,29 @@ export class GarbageMarks {
     return any;
   }
 
-  /** Takes up a part of what was committed or superseded after the last time; false when there was nothing. */
-  #newlyCommitted(): boolean {
-    const transactions = this.#changes.all(this.#seq);
-    for (const row of transactions) {
+  /**
+   * Takes up a part of what was committed or superseded after the last time, until about `end`; false when there was
+   * nothing. Row by row: a few revisions of a large object are as much work as thousands of small ones.
+   */
+  #newlyCommitted(end: number): boolean {
+    let any = false;
+    for (const row of this.#changes.iterate(this.#seq)) {
+      any = true;
       for (const oid of rowChanges(row)) {
         // Marked or not: its references may be new.
         this.#marked.add(oid);
         this.#stack.push(oid);
       }
       this.#seq = nextKey(this.#engine.path, this.#seq, Number(row.seq));
+      if (performance.now() >= end) return true;
     }
-    const former = this.#former.all(this.#past);
-    for (const [id, key, seq, refs, state] of former) {
+    for (const [id, key, seq, refs, state] of this.#former.iterate(this.#past)) {
+      any = true;
       this.#pushAll(oidOfKey(key), Number(seq), refs, state);
       this.#past = nextKey(this.#engine.path, this.#past, Number(id));
+      if (performance.now() >= end) return true;
     }
-    return transactions.length > 0 || former.length > 0;
+    return any;
   }
 
   #pushAll(oid: Oid, seq: number, refs: Buffer | null, state: Buffer): void {

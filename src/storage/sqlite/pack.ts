@@ -166,19 +166,28 @@ export class Pack {
       }
       after = nextKey<bigint>(this.#engine.path, after, rows.at(-1)!.key);
       done += rows.length;
-      if (candidates.length > 0) yield* this.#write('objects', () => this.#remove(candidates, marks));
+      // Before the lock is taken: what is left for the marks to catch up with under it is little then.
+      while (candidates.length > 0 && marks?.advance()) yield { phase: 'objects', done, total };
+      for (let place = 0; place < candidates.length;) {
+        yield* this.#write('objects', () => void (place = this.#remove(candidates, place, marks)));
+      }
       yield { phase: 'objects', done: Math.min(done, total), total };
       // Rows beyond the last full chunk are newer than this pack; with busy writers they would never end.
       if (rows.length < SCAN_ROWS) return;
     }
   }
 
-  /** Under the write lock, with marks that have caught up. */
-  #remove(candidates: readonly Oid[], marks: GarbageMarks | undefined): void {
+  /**
+   * Under the write lock, with marks that have caught up: removes candidates from `place` on, as many as a step has time
+   * for. Where to go on.
+   */
+  #remove(candidates: readonly Oid[], place: number, marks: GarbageMarks | undefined): number {
     marks?.catchUp();
+    const end = performance.now() + STEP_MS;
     let removed = 0;
     let existed = false;
-    for (const oid of candidates) {
+    do {
+      const oid = candidates[place++]!;
       const row = this.#sql.look(oid);
       if (row === undefined) continue;
       const isDeleted = row.size === 0;
@@ -192,9 +201,10 @@ export class Pack {
       this.#counts.objects++;
       this.#counts.revisions++;
       this.#counts.bytes += row.size;
-    }
+    } while (place < candidates.length && performance.now() < end);
     if (removed > 0) this.#sql.fewerObjects(removed);
     if (existed) writeMeta(this.#handle, 'removals', Number(readMeta(this.#handle, 'removals') ?? 0) + 1);
+    return place;
   }
 
   /** What the objects' scan did not see is in the history by now: it is looked at last. */

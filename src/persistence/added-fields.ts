@@ -1,6 +1,8 @@
 /**
  * Fields that objects got since the last commit. Until then they can be deleted, and an abort takes them away again; after it they are as firm as the others.
  */
+const NONE: readonly string[] = [];
+
 /** The added fields of one cache. */
 export class AddedFields {
   readonly #names = new Map<object, string[]>();
@@ -12,8 +14,9 @@ export class AddedFields {
   }
 
   /** Added fields that the program has deleted meanwhile. */
-  deletedOf(object: object): string[] {
-    return this.#names.get(object)?.filter((name) => !Object.hasOwn(object, name)) ?? [];
+  deletedOf(object: object): readonly string[] {
+    if (this.#names.size === 0) return NONE;
+    return this.#names.get(object)?.filter((name) => !Object.hasOwn(object, name)) ?? NONE;
   }
 
   /** They stay: from now on they can't be deleted. In reverse order off and in order on again, which keeps fast maps where that is possible. */

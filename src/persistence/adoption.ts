@@ -28,6 +28,8 @@ interface Plan {
  * @throws NotPersistableError when the object can't be converted; it is unchanged then
  */
 export function adopt(object: object, record: ObjectRecord, model: ClassModel): boolean {
+  // Firm fields can't go: when there are no more keys than these, nothing appeared.
+  if (record.firm > 0 && Object.keys(object).length === record.firm) return false;
   const plan = survey(object, model);
   const isNew = stampOf(object) === undefined;
   if (!isNew && plan.names.length === 0) return false;
@@ -92,7 +94,7 @@ function convertAll(object: object, record: ObjectRecord, model: ClassModel, pla
   record.state = stateOf(layout, plan.values);
   record.ready = 0;
   stamp(object, record);
-  define(object, layout, plan, removable);
+  record.firm = define(object, layout, plan, removable);
 }
 
 function convertMore(object: object, record: ObjectRecord, plan: Plan): void {
@@ -106,15 +108,20 @@ function convertMore(object: object, record: ObjectRecord, plan: Plan): void {
     state[slot] = plan.values[i];
   });
   state[0] = layout;
-  define(object, layout, plan, plan.names);
+  record.firm += define(object, layout, plan, plan.names);
 }
 
-function define(object: object, layout: Layout, plan: Plan, names: readonly string[]): void {
+/** Returns how many of them are firm now. */
+function define(object: object, layout: Layout, plan: Plan, names: readonly string[]): number {
+  let firm = 0;
   for (const name of names) {
     const kept = plan.kept.get(name);
     const descriptor = kept ?? layout.model.accessorOf(name);
-    if (descriptor !== undefined) Object.defineProperty(object, name, descriptor);
+    if (descriptor === undefined) continue;
+    Object.defineProperty(object, name, descriptor);
+    if (kept === undefined) firm += 1;
   }
+  return firm;
 }
 
 function stateOf(layout: Layout, values: readonly unknown[]): State {

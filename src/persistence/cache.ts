@@ -22,7 +22,7 @@ import { Loader } from './loading';
 import type { ForeignRef, Ref } from './ref';
 import { Saver } from './saving';
 import { Residents } from './residents';
-import { pendingRecord, recordOf, Status, type ObjectRecord } from './stamp';
+import { pendingRecord, Place, recordOf, Status, type ObjectRecord } from './stamp';
 import { ADOPTED_STAY_FAST } from './v8';
 
 /** See {@link ObjectCache}. */
@@ -41,8 +41,9 @@ export class ObjectCacheImpl implements ObjectCache {
   readonly #saver: Saver;
   /** Objects changed or added since the last commit, abort or savepoint. */
   #changed: object[] = [];
-  /** Serialized since then. */
+  /** Serialized since then, and how long their records are. */
   #stored: object[] = [];
+  #storedSizes: number[] = [];
   /** Objects given an oid since the last commit or abort, in order. */
   #created: Oid[] = [];
   /** Oids stored at savepoints of this transaction, in order. */
@@ -142,7 +143,8 @@ export class ObjectCacheImpl implements ObjectCache {
     if (this.#changed.length === 0) this.jar.objectChanged();
     record.status = Status.changed;
     this.#changed.push(object);
-    this.#residents.hold(record.oid!, object);
+    // What counts as loaded is held.
+    if ((record.place & Place.counted) === 0) this.#residents.hold(record.oid!, object);
   }
 
   /** A change inside a plain value was found. When the jar takes none, it can only be given up: the object shows what is stored again. */
@@ -175,9 +177,11 @@ export class ObjectCacheImpl implements ObjectCache {
 
   *serializeChanged(): IterableIterator<SerializedObject> {
     this.#stored = [];
+    this.#storedSizes = [];
     this.#saver.start(this.#changed);
     for (let next = this.#saver.next(); next !== undefined; next = this.#saver.next()) {
       this.#stored.push(next.object);
+      this.#storedSizes.push(next.data.length);
       yield next;
     }
   }
@@ -191,11 +195,11 @@ export class ObjectCacheImpl implements ObjectCache {
       const object = this.#residents.find(oid);
       if (object !== undefined) recordOf(object)!.serial = tid;
     }
-    for (const object of this.#stored) {
+    this.#stored.forEach((object, i) => {
       const record = recordOf(object)!;
       record.serial = tid;
-      this.#settle(object, record);
-    }
+      this.#settle(object, record, this.#storedSizes[i]!);
+    });
     this.addedFields.commit();
     this.#endTransaction();
     for (const oid of this.#resolved) this.#invalidate(oid);
@@ -210,11 +214,11 @@ export class ObjectCacheImpl implements ObjectCache {
   }
 
   savepoint(): CacheSavepoint {
-    for (const object of this.#stored) {
+    this.#stored.forEach((object, i) => {
       const record = recordOf(object)!;
       this.#overlay.push(record.oid!);
-      this.#settle(object, record);
-    }
+      this.#settle(object, record, this.#storedSizes[i]!);
+    });
     this.#changed = [];
     this.#stored = [];
     const savepoint = {
@@ -330,11 +334,11 @@ export class ObjectCacheImpl implements ObjectCache {
   }
 
   /** What was serialized is stored: the object is clean, and what the program may hold of it is compared from here. */
-  #settle(object: object, record: ObjectRecord): void {
+  #settle(object: object, record: ObjectRecord, size: number): void {
     if (record.status !== Status.changed) return;
     record.status = Status.saved;
     const loose = !ADOPTED_STAY_FAST && this.#saver.isAdopted(object);
-    this.#residents.settle(object, record, this.#saver.sizeOf(record.oid!), loose);
+    this.#residents.settle(object, record, size, loose);
     this.exposures.settle(object, record);
   }
 

@@ -120,6 +120,17 @@ export class Layout {
   }
 }
 
+/** How the objects of a class keep their state. */
+export const House = {
+  /** in tracked fields */
+  fields: 0,
+  /** a `ManagedContainer`: content, and perhaps tracked fields */
+  container: 1,
+  /** any other `Managed` class */
+  own: 2,
+} as const;
+export type House = (typeof House)[keyof typeof House];
+
 /** One class. Shared by all registries: fields and accessors don't depend on the stored name. */
 export class ClassModel {
   readonly ctor: AnyClass;
@@ -134,6 +145,8 @@ export class ClassModel {
   ghost: State;
   /** Whether objects of this class ever had `_v_` or transient properties, which go when the state does. */
   volatile = false;
+  /** Found out when it is first asked for, by `classes.ts`. */
+  house: House | undefined = undefined;
   readonly #slots = new Map<string, number>();
   readonly #accessors: (Accessor | undefined)[] = [undefined];
   readonly #named = new Map<string, Accessor>();

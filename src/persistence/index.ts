@@ -30,6 +30,7 @@ export { createBudget } from './budget';
 export { createCache, stateOf } from './create-cache';
 export { Ref, ForeignRef } from './ref';
 export { referencesIn } from './references-in';
+export { isManaged } from './classes';
 export { Managed, ManagedContainer, isReference } from './managed';
 export { Broken } from './broken';
 export { Persistent } from './persistent';

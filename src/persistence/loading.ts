@@ -10,7 +10,7 @@ import type { LoadedRecord } from './interfaces';
 import { Managed, ManagedContainer } from './managed';
 import { makeState } from './makers';
 import { ForeignRef, Ref } from './ref';
-import { ObjectRecord, stamp, Status, type State } from './stamp';
+import { ObjectRecord, stampNew, Status, type State } from './stamp';
 import { upgradeState } from './upgrade';
 import { ValueClasses } from './value-classes';
 import { WeakRef } from './weak-ref';
@@ -70,7 +70,8 @@ export class Loader {
     const made = new ObjectRecord(recipe.model.ghost, Status.ghost, oid, this.#cache);
     const object =
       recipe.kind === 'managed' ? Managed.instance(recipe.model.ctor, made) : bare(recipe.model, made);
-    if (content.cls.newargs !== undefined || object instanceof Broken) this.#metas.set(object, content.cls);
+    if (content.cls.newargs !== undefined || recipe.model.ctor === Broken)
+      this.#metas.set(object, content.cls);
     this.#fill(object, made, content, recipe);
     made.serial = record.serial;
     made.size = record.data.length;
@@ -217,15 +218,15 @@ export class Loader {
     target.state = state;
     target.ready = 0;
     target.status = Status.saved;
-    if (target.size === 0) defineAll(object, layout);
-    else if (previous !== layout) defineMissing(object, layout, this.#cache);
+    if (target.size === 0) defineAll(object, target, layout);
+    else if (previous !== layout) defineMissing(object, target, layout, this.#cache);
   }
 }
 
 /** A tracked object without fields. */
 function bare(model: ClassModel, record: ObjectRecord): object {
   const object = Object.create(model.prototype) as object;
-  stamp(object, record);
+  stampNew(object, record);
   return object;
 }
 
@@ -241,18 +242,25 @@ function scatter(layout: Layout, values: readonly unknown[]): State {
   return state;
 }
 
-function defineAll(object: object, layout: Layout): void {
+function defineAll(object: object, record: ObjectRecord, layout: Layout): void {
   const { names, accessors } = layout;
   for (let i = 0; i < names.length; i++) Object.defineProperty(object, names[i]!, accessors[i]!);
+  record.firm = names.length;
 }
 
 /** Gives an object the fields that it has not yet. Names that another process removed stay, and read `undefined`. */
-function defineMissing(object: object, layout: Layout, { addedFields }: ObjectCacheImpl): void {
+function defineMissing(
+  object: object,
+  record: ObjectRecord,
+  layout: Layout,
+  { addedFields }: ObjectCacheImpl,
+): void {
   layout.names.forEach((name, i) => {
     if (Object.hasOwn(object, name)) return;
     const accessor = layout.accessors[i]!;
     const uncommitted = addedFields.has(object, name);
     Object.defineProperty(object, name, uncommitted ? { ...accessor, configurable: true } : accessor);
+    if (!uncommitted) record.firm += 1;
   });
 }
 

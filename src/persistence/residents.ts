@@ -126,10 +126,7 @@ export class Residents implements BudgetMember {
   /** Loads those of these objects that are not in memory, in batches. */
   loadMissing(oids: readonly Oid[], required: boolean): void {
     const missing: Oid[] = [];
-    const asked = new Set<Oid>();
-    for (const oid of oids) {
-      if (asked.has(oid)) continue;
-      asked.add(oid);
+    for (const oid of once(oids)) {
       const object = this.#identity.get(oid);
       if (object === undefined || recordOf(object)!.status === Status.ghost) missing.push(oid);
     }
@@ -285,6 +282,12 @@ export class Residents implements BudgetMember {
       else if (recordOf(object)!.status === Status.ghost) this.#fill(object, recordOf(object)!, record);
     }
   }
+}
+
+/** Each oid once. In ascending order, as they mostly come, that takes no set. */
+function once(oids: readonly Oid[]): Iterable<Oid> {
+  for (let i = 1; i < oids.length; i++) if (oids[i - 1]! >= oids[i]!) return new Set(oids);
+  return oids;
 }
 
 function setAside(object: object, record: ObjectRecord): void {

@@ -1,6 +1,6 @@
 /** From live objects to records: a work list, so that depth costs no stack. */
 import { InvalidObjectReference } from '../errors';
-import type { Oid } from '../ids';
+import { ZERO_TID, type Oid } from '../ids';
 import { PicklingError } from '../pickle/index';
 import { FieldList, RecordWriter, type ClassMeta, type Reference } from '../record/index';
 import { adopt } from './adoption';
@@ -33,8 +33,8 @@ export class Saver {
   readonly #writer: RecordWriter;
   #queue: object[] = [];
   #next = 0;
+  /** New objects that are or were in the queue. */
   #queued = new Set<object>();
-  #sizes = new Map<Oid, number>();
   /** New objects that nobody added: they belong to the database that reached them first, and to one only. */
   readonly reached = new WeakSet<object>();
   #adopted = new WeakSet<object>();
@@ -52,7 +52,8 @@ export class Saver {
   /** Begins with the objects known to be changed; those that they reach and that are new come behind. */
   start(changed: readonly object[]): void {
     this.#queue = [...changed];
-    this.#queued = new Set(changed);
+    this.#queued = new Set();
+    for (const object of changed) if (recordOf(object)!.serial === ZERO_TID) this.#queued.add(object);
     this.#next = 0;
   }
 
@@ -64,13 +65,7 @@ export class Saver {
   finish(): void {
     this.#queue = [];
     this.#queued.clear();
-    this.#sizes.clear();
     this.#next = 0;
-  }
-
-  /** Length of the record of an object as it was last serialized. */
-  sizeOf(oid: Oid): number {
-    return this.#sizes.get(oid) ?? 0;
   }
 
   /** Whether an object was converted in place. */
@@ -80,10 +75,11 @@ export class Saver {
 
   /** The class an object is stored as. */
   metaOf(object: object, record: ObjectRecord): ClassMeta {
-    return (
-      this.#loader.metaOf(object) ??
-      metaOfModel(modelFor(object)?.model ?? record.state[0].model, this.#cache.jar.registry)
-    );
+    const known = this.#loader.metaOf(object);
+    if (known !== undefined) return known;
+    const own = record.state[0].model;
+    const model = Object.getPrototypeOf(object) === own.prototype ? own : (modelFor(object)?.model ?? own);
+    return metaOfModel(model, this.#cache.jar.registry);
   }
 
   #save(object: object): SerializedObject {
@@ -97,7 +93,6 @@ export class Saver {
       if (error instanceof PicklingError) throw explained(error.within(cls.toString()), oid);
       throw error;
     }
-    this.#sizes.set(oid, data.length);
     return {
       oid,
       serial: record.serial,
@@ -111,11 +106,14 @@ export class Saver {
 
   #write(object: object, record: ObjectRecord, cls: ClassMeta): Uint8Array {
     ensureLoaded(object, record);
-    const model = object instanceof Broken ? undefined : requireModel(object, this.#cache.jar.registry);
-    if (model === undefined) return this.#writer.write(cls, (object as Broken).__getstate__());
-    if (isManaged(object)) this.#claimInside(object, record, cls);
-    if (object instanceof ManagedContainer) return this.#writeContainer(object, record, cls, model);
-    if (isManaged(object)) return this.#writer.write(cls, object.__getstate__());
+    if (record.state[0].model.ctor === Broken)
+      return this.#writer.write(cls, (object as Broken).__getstate__());
+    const model = requireModel(object, this.#cache.jar.registry);
+    if (isManaged(object)) {
+      this.#claimInside(object, record, cls);
+      if (object instanceof ManagedContainer) return this.#writeContainer(object, record, cls, model);
+      return this.#writer.write(cls, object.__getstate__());
+    }
     if (adopt(object, record, model)) this.#adoptValues(object, record);
     const getState = (object as WithGetState).__getstate__;
     if (typeof getState === 'function') return this.#writer.write(cls, getState.call(object));

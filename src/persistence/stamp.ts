@@ -59,6 +59,8 @@ export class ObjectRecord {
   aside: State | undefined = undefined;
   /** Length of the stored record in bytes. */
   size = 0;
+  /** How many of its fields can't be taken off any more. */
+  firm = 0;
   /** In which of its cache's queues the object stands. */
   place: number = Place.none;
 
@@ -129,6 +131,9 @@ export function stamp(object: object, record: ObjectRecord): void {
   stamps.put(object, record);
   pending.delete(object);
 }
+
+/** As {@link stamp}, for an object that was just made. */
+export const stampNew = stamps.put;
 
 /** A record for a new object, which is known by it until it is stamped. */
 export function pendingRecord(object: object, state: State): ObjectRecord {

@@ -1,7 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
 import { InvalidArgumentError } from '../errors';
 import type { Oid } from '../ids';
-import { jarOf, Managed, oidOf, persistent, serialOf, type Jar } from '../persistence/index';
+import { isManaged, jarOf, Managed, oidOf, persistent, serialOf, type Jar } from '../persistence/index';
 import type { BlobFile } from './blob-file';
 import type { BlobHost, BlobWork } from './blob-interfaces';
 import { UncommittedBlob, type BlobIdentity, type BlobMode } from './blob-work';
@@ -20,7 +20,8 @@ export function setBlobHost(jar: Jar, host: BlobHost): void {
 
 /** The work of an object that is a blob; `undefined` for any other. */
 export function blobWork(object: object): BlobWork | undefined {
-  return object instanceof Blob ? workOf(object) : undefined;
+  // Of other classes `instanceof` searches a long chain, slowly, and every commit asks of each object.
+  return isManaged(object) && object instanceof Blob ? workOf(object) : undefined;
 }
 
 /** Takes a file over as the content of a blob that an import brings in; its object is made when somebody asks for it. */

@@ -164,7 +164,9 @@ export class Participant implements DataManager {
     const { oid, serial, data, references } = object;
     const jar = this.#jar;
     if (data.length >= this.#owner.largeRecordSize) this.#warnOfSize(object);
-    this.#owner.references.note({ oid, className: nameOf(object), data, references });
+    const check = this.#owner.references;
+    check.stored(oid);
+    if (references.length > 0) check.note({ oid, className: nameOf(object), data, references });
     const { instance, meta } = this.#commit!;
     this.#commit!.claim(oid, this);
     try {

@@ -32,7 +32,7 @@ export class ReferenceCheck {
   /** The storage's count of removals when everything in memory was known to exist. */
   #cleanAt: number | undefined;
   #doubtful: Referrer[] = [];
-  #stored = new Set<Oid>();
+  #stored: Oid[] = [];
   #all = false;
 
   constructor(parts: Parts) {
@@ -53,15 +53,18 @@ export class ReferenceCheck {
   /** A commit begins: the storage is locked, so that nothing is removed until its end. */
   begin(): void {
     this.#doubtful = [];
-    this.#stored.clear();
+    this.#stored = [];
     const now = this.#parts.storage.removals?.();
     this.#all = now !== this.#cleanAt;
   }
 
-  /** A record was stored. */
+  /** A record was stored. One with references is to be {@link note}d, too. */
+  stored(oid: Oid): void {
+    this.#stored.push(oid);
+  }
+
+  /** A record with references was stored. */
   note(referrer: Referrer): void {
-    this.#stored.add(referrer.oid);
-    if (referrer.references.length === 0) return;
     if (this.#all || referrer.references.some((oid) => this.#inDoubt(oid))) this.#doubtful.push(referrer);
   }
 
@@ -71,11 +74,11 @@ export class ReferenceCheck {
     this.#doubtful = [];
     if (doubtful.length === 0) return;
     const { overlay } = this.#parts;
+    const stored = new Set(this.#stored);
     const targets = new Set<Oid>();
     for (const { references } of doubtful) {
       for (const oid of references) {
-        if (!this.#stored.has(oid) && !overlay.has(oid) && (this.#all || this.#inDoubt(oid)))
-          targets.add(oid);
+        if (!stored.has(oid) && !overlay.has(oid) && (this.#all || this.#inDoubt(oid))) targets.add(oid);
       }
     }
     if (targets.size === 0) return;

@@ -18,7 +18,7 @@ export function dumps(value: unknown, options: WriterOptions = {}): Buffer {
   const writer = new PickleWriter(options);
   try {
     writer.write(value);
-    return writer.copy();
+    return writer.take();
   } finally {
     writer.dispose();
   }

@@ -113,7 +113,7 @@ export class MachineState {
   }
 
   protected get(index: number, at: number): unknown {
-    let value = this.memo.find(index, this.buf);
+    let value = this.memo.find(index, this.buf, this.strings);
     if (value === undefined) {
       const n = this.notes.withMemo(index);
       if (n < 0) throw this.error(`The memo has no entry ${index}`, at);

@@ -54,7 +54,8 @@ export class Machine extends ArgumentReader {
           stack[sp++] = text;
           // Nearly every string is followed by its number in the memo.
           if (buf[pos] === 0x71 && pos + 1 < end) {
-            memo.put(buf[pos + 1]!, text);
+            if (size <= 16) memo.reserveText(buf[pos + 1]!, start - 4, text);
+            else memo.put(buf[pos + 1]!, text);
             pos += 2;
           }
           break;

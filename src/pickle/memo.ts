@@ -1,4 +1,5 @@
 /** The memo of a pickle: values by number, nearly always numbered in order. */
+import type { StringReader } from './strings';
 
 /** Stands for `undefined` in the memo, where that means "empty". */
 const UNDEFINED: unique symbol = Symbol('undefined');
@@ -13,8 +14,12 @@ export class Memo {
   size = 0;
   #gaps = 0;
   #far: Map<number, unknown> | undefined = undefined;
+  /** Whether `#lazyClasses` holds any. */
   #lazyUsed = false;
-  /** One more than the offset of the 8 bytes that a number stands for; 0 for none. */
+  /**
+   * For numbers whose entry is `undefined`: one more than the offset of the 8 bytes that it stands for; for a text, that
+   * of its length, negated; 0 for neither.
+   */
   readonly #lazyStarts: number[] = [];
   readonly #lazyClasses: unknown[] = [];
 
@@ -38,7 +43,20 @@ export class Memo {
     else this.#putOutOfOrder(index, null);
     if (index < this.size) {
       this.entries[index] = undefined;
-      if (this.#lazyUsed) this.#lazyStarts[index] = 0;
+      this.#lazyStarts[index] = 0;
+    }
+  }
+
+  /**
+   * Keeps a number for a short text whose length stands at `start` of the input: hardly any is asked for again, and to store a
+   * new object in an old array costs more than a number.
+   */
+  reserveText(index: number, start: number, text: string): void {
+    if (index === this.size && index < this.entries.length) {
+      this.size++;
+      this.#lazyStarts[index] = -start - 1;
+    } else {
+      this.put(index, text);
     }
   }
 
@@ -59,7 +77,10 @@ export class Memo {
       this.entries[index] = value;
     } else if (index - this.size <= MAX_GAP) {
       this.#gaps += index - this.size;
-      while (this.size < index) this.entries[this.size++] = undefined;
+      while (this.size < index) {
+        this.#lazyStarts[this.size] = 0;
+        this.entries[this.size++] = undefined;
+      }
       this.entries[this.size++] = value;
     } else {
       (this.#far ??= new Map()).set(index, value);
@@ -82,9 +103,10 @@ export class Memo {
   }
 
   /** What {@link get} did not find: made lazily from `input`, or far out; `undefined` when there is none. Still wrapped. */
-  find(index: number, input: Buffer): unknown {
-    const start = this.#lazyUsed && index < this.size ? (this.#lazyStarts[index] ?? 0) : 0;
+  find(index: number, input: Buffer, strings: StringReader): unknown {
+    const start = index < this.size ? (this.#lazyStarts[index] ?? 0) : 0;
     if (start === 0) return this.#far?.get(index);
+    if (start < 0) return (this.entries[index] = strings.key(3 - start, 3 - start + input[-start - 1]!));
     const bytes = Buffer.from(input.subarray(start - 1, start + 7));
     const cls = this.#lazyClasses[index];
     const value = cls === undefined ? bytes : Object.freeze([bytes, cls]);
@@ -109,19 +131,17 @@ export class Memo {
     this.size = size;
     this.#gaps = gaps;
     this.#far = far && new Map(far);
-    if (this.#lazyUsed) this.#lazyStarts.length = Math.min(this.#lazyStarts.length, size);
   }
 
   /** Forgets everything. */
   clear(): void {
     const entries = this.entries;
-    if (entries.length > 4096) entries.length = 0;
+    if (entries.length > 4096) entries.length = this.#lazyStarts.length = 0;
     else for (let i = this.size - 1; i >= 0; i--) entries[i] = undefined;
     this.size = 0;
     this.#gaps = 0;
     this.#far = undefined;
     if (this.#lazyUsed) {
-      this.#lazyStarts.length = 0;
       this.#lazyClasses.length = 0;
       this.#lazyUsed = false;
     }

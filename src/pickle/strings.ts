@@ -91,7 +91,7 @@ export class StringReader {
       return hit.text;
     }
     if (((a | b | c | d) & HIGH_BITS) !== 0) return this.value(start, end);
-    const text = this.#ascii(start, end);
+    const text = this.#ascii(start, end, a, b, c, d);
     table[slot] = { text, a, b, c, d };
     return text;
   }
@@ -100,7 +100,9 @@ export class StringReader {
   value(start: number, end: number): string | undefined {
     const length = end - start;
     const input = this.#input!;
-    if (length <= 4 && length > 0 && start + WORDS_LIMIT <= input.readable) return this.#short(start, end);
+    if (length <= WORDS_LIMIT && length > 0 && start + WORDS_LIMIT <= input.readable) {
+      return length <= 4 ? this.#short(start, end) : this.#words(start, end);
+    }
     if (length <= 24) {
       let bits = 0;
       if (start + 24 <= input.readable) {
@@ -112,11 +114,34 @@ export class StringReader {
       } else {
         for (let i = start; i < end; i++) bits |= input.buf[i]! & 0x80;
       }
-      if (bits === 0) return this.#ascii(start, end);
+      if (bits === 0) return input.buf.latin1Slice(start, end);
     }
     const text = input.buf.utf8Slice(start, end);
     if (!text.includes('\ufffd')) return text;
     return decodeSurrogates(input.buf, start, end);
+  }
+
+  /** 5 to 16 bytes. */
+  #words(start: number, end: number): string | undefined {
+    const length = end - start;
+    const view = this.#input!.view;
+    const mask = -1 >>> (((4 - length) & 3) << 3);
+    const a = view.getInt32(start, true);
+    let b = view.getInt32(start + 4, true);
+    let c = 0;
+    let d = 0;
+    if (length <= 8) {
+      b &= mask;
+    } else {
+      c = view.getInt32(start + 8, true);
+      if (length <= 12) c &= mask;
+      else d = view.getInt32(start + 12, true) & mask;
+    }
+    if (((a | b | c | d) & HIGH_BITS) !== 0) {
+      const text = this.#input!.buf.utf8Slice(start, end);
+      return text.includes('\ufffd') ? decodeSurrogates(this.#input!.buf, start, end) : text;
+    }
+    return this.#ascii(start, end, a, b, c, d);
   }
 
   /** Up to 4 bytes: so short that few are different. */
@@ -132,54 +157,52 @@ export class StringReader {
     return text;
   }
 
-  /** Up to 24 bytes that are ASCII. */
-  #ascii(start: number, end: number): string {
+  /** 1 to 16 bytes that are ASCII, also given as words. */
+  #ascii(start: number, end: number, a: number, b: number, c: number, d: number): string {
     const length = end - start;
     if (length <= COPIED_SUBSTRING && this.#decoded++ >= FIRST_STRINGS) {
       if (start < this.#windowStart || end > this.#windowEnd) this.#moveWindow(start);
       return this.#window.substring(start - this.#windowStart, end - this.#windowStart);
     }
-    const b = this.#input!.buf;
-    const s = start;
     switch (length) {
       case 5:
         // prettier-ignore
-        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b);
       case 6:
         // prettier-ignore
-        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, b >> 8);
       case 7:
         // prettier-ignore
-        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, b >> 16);
       case 8:
         // prettier-ignore
-        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!, b[s + 7]!);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24);
       case 9:
         // prettier-ignore
-        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!, b[s + 7]!, b[s + 8]!);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24, c);
       case 10:
         // prettier-ignore
-        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!, b[s + 7]!, b[s + 8]!, b[s + 9]!);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24, c & 0x7f, c >> 8);
       case 11:
         // prettier-ignore
-        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!, b[s + 7]!, b[s + 8]!, b[s + 9]!, b[s + 10]!);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24, c & 0x7f, (c >> 8) & 0x7f, c >> 16);
       case 12:
         // prettier-ignore
-        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!, b[s + 7]!, b[s + 8]!, b[s + 9]!, b[s + 10]!, b[s + 11]!);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24, c & 0x7f, (c >> 8) & 0x7f, (c >> 16) & 0x7f, c >> 24);
       case 13:
         // prettier-ignore
-        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!, b[s + 7]!, b[s + 8]!, b[s + 9]!, b[s + 10]!, b[s + 11]!, b[s + 12]!);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24, c & 0x7f, (c >> 8) & 0x7f, (c >> 16) & 0x7f, c >> 24, d);
       case 14:
         // prettier-ignore
-        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!, b[s + 7]!, b[s + 8]!, b[s + 9]!, b[s + 10]!, b[s + 11]!, b[s + 12]!, b[s + 13]!);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24, c & 0x7f, (c >> 8) & 0x7f, (c >> 16) & 0x7f, c >> 24, d & 0x7f, d >> 8);
       case 15:
         // prettier-ignore
-        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!, b[s + 7]!, b[s + 8]!, b[s + 9]!, b[s + 10]!, b[s + 11]!, b[s + 12]!, b[s + 13]!, b[s + 14]!);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24, c & 0x7f, (c >> 8) & 0x7f, (c >> 16) & 0x7f, c >> 24, d & 0x7f, (d >> 8) & 0x7f, d >> 16);
       case 16:
         // prettier-ignore
-        return fromCharCode(b[s]!, b[s + 1]!, b[s + 2]!, b[s + 3]!, b[s + 4]!, b[s + 5]!, b[s + 6]!, b[s + 7]!, b[s + 8]!, b[s + 9]!, b[s + 10]!, b[s + 11]!, b[s + 12]!, b[s + 13]!, b[s + 14]!, b[s + 15]!);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24, c & 0x7f, (c >> 8) & 0x7f, (c >> 16) & 0x7f, c >> 24, d & 0x7f, (d >> 8) & 0x7f, (d >> 16) & 0x7f, d >> 24);
       default:
-        return b.latin1Slice(start, end);
+        return this.#input!.buf.latin1Slice(start, end);
     }
   }
 

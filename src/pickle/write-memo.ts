@@ -9,8 +9,8 @@ const LINEAR = 8;
 export class WriteMemo {
   /** The number that the next value gets. */
   count = 0;
-  #objects: object[] = [];
-  #indexes: number[] = [];
+  readonly #objects: (object | undefined)[] = [];
+  readonly #indexes: number[] = [];
   #objectCount = 0;
   #map: Map<object, number> | undefined = undefined;
   readonly #texts: string[] = new Array<string>(SLOTS).fill('');
@@ -20,10 +20,8 @@ export class WriteMemo {
 
   clear(): void {
     this.count = 0;
-    if (this.#objectCount > 0) {
-      this.#objectCount = 0;
-      this.#objects = [];
-    }
+    for (let i = this.#objectCount - 1; i >= 0; i--) this.#objects[i] = undefined;
+    this.#objectCount = 0;
     this.#map = undefined;
     this.#epoch = (this.#epoch + 1) >>> 0;
     if (this.#epoch === 0) {

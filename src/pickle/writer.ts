@@ -30,9 +30,9 @@ export class PickleWriter extends ValueWriter {
     if (spare.length < 8) spare.push([this.out, this.memo]);
   }
 
-  /** A copy of the pickles written since {@link reset}. */
-  copy(): Buffer {
-    return this.out.copy();
+  /** The pickles written since {@link reset}, which must come before the next one. The result is the caller's. */
+  take(): Buffer {
+    return this.out.take();
   }
 
   /** Appends a pickle of a value. Throws `PicklingError`; then call {@link reset} before the next one. */

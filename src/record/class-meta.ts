@@ -89,10 +89,11 @@ export class ClassMeta {
    * @internal
    */
   get header(): Uint8Array {
+    if (this.#header !== undefined) return this.#header;
     if (this.toString().includes('\n')) {
       throw new PicklingError('a class whose name has a line feed cannot be saved', '');
     }
-    return (this.#header ??= Buffer.concat([
+    return (this.#header = Buffer.concat([
       Buffer.from([0x80, 3, 0x63]),
       this.global.line,
       Buffer.from([0x71, 0, 0x2e]),

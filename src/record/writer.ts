@@ -36,14 +36,14 @@ export class RecordWriter {
   writeFields(cls: ClassMeta, fields: FieldList, values: readonly unknown[]): Buffer {
     this.#begin(cls);
     this.#writer.writeColumns(fields.names, values, fields.kinds);
-    return this.#writer.copy();
+    return this.#writer.take();
   }
 
   /** A record of any state: `null`, an array, a plain object, … */
   write(cls: ClassMeta, state: unknown): Buffer {
     this.#begin(cls);
     this.#writer.write(state);
-    return this.#writer.copy();
+    return this.#writer.take();
   }
 
   #begin(cls: ClassMeta): void {

@@ -4,6 +4,7 @@
 import { type Oid, oidFromBytes, oidToBytes } from '../ids';
 import type { ClassMeta } from './class-meta';
 import type { ScannedReference } from './interfaces';
+import { quickReferences } from './quick-scan';
 import { RecordReader } from './reader';
 import { Scan } from './scan';
 import { structureHooks } from './structure';
@@ -22,8 +23,9 @@ function asBuffer(bytes: Uint8Array): Buffer {
  */
 export function references(record: Uint8Array, into: Oid[] = []): Oid[] {
   const buf = asBuffer(record);
-  // Without the opcodes BINPERSID and PERSID there is no reference: one native search each.
-  if (!buf.includes(0x51) && !buf.includes(0x50)) return into;
+  const before = into.length;
+  if (quickReferences(buf, into)) return into;
+  into.length = before;
   scan.oids(buf, into);
   return into;
 }

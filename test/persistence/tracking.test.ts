@@ -44,4 +44,29 @@ describe('a tracked object', () => {
     expect(root.history).toEqual(['+5', 'x']);
     void Registry;
   });
+
+  test('what is defined on a loaded object past its tracked fields is found when it is saved', () => {
+    const records = new Records();
+    new MapJar(records).root(() => new Account('root'));
+    const jar = new MapJar(records);
+    const loaded = jar.cache.get(0 as never) as Account & { extra?: number };
+    loaded.balance = 1;
+    jar.commit();
+    Object.defineProperty(loaded, 'extra', {
+      value: 7,
+      writable: true,
+      enumerable: true,
+      configurable: true,
+    });
+    loaded.balance = 2;
+    jar.commit();
+    expect(new MapJar(records).cache.get(0 as never)).toEqual({ ...loaded, balance: 2, extra: 7 });
+    loaded.extra = 8;
+    expect(statusOf(loaded)).toBe('changed');
+    jar.commit();
+    expect(new MapJar(records).cache.get(0 as never)).toMatchObject({ balance: 2, extra: 8 });
+    Object.defineProperty(loaded, 'seen', { get: () => 1, enumerable: true, configurable: true });
+    loaded.balance = 3;
+    expect(() => jar.commit()).toThrow('Account.seen: an accessor of the object itself');
+  });
 });

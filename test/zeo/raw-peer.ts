@@ -86,8 +86,8 @@ export class RawPeer {
 /** A relay before a server, which can be told to cut. */
 export interface Relay {
   readonly port: number;
-  /** Called for every sized message; `'drop'` cuts the connection instead of passing it on, `'last'` after it. */
-  onMessage: (fromClient: boolean, message: Buffer) => 'pass' | 'drop' | 'last';
+  /** Called for every sized message; `'drop'` cuts the connection instead of passing it on, `'last'` after it; `'swallow'` forgets the message. */
+  onMessage: (fromClient: boolean, message: Buffer) => 'pass' | 'drop' | 'last' | 'swallow';
   /** New connections are refused while this is set. */
   refuse: boolean;
   cut(): void;
@@ -103,6 +103,7 @@ export async function startRelay(to: number): Promise<Relay> {
       frames.push(chunk);
       for (let bytes = frames.next(); bytes; bytes = frames.next()) {
         const verdict = relay.onMessage(fromClient, bytes);
+        if (verdict === 'swallow') continue;
         if (verdict !== 'drop') out.write(frame(bytes));
         if (verdict === 'pass') continue;
         out.end();

@@ -107,7 +107,8 @@ export class ClientStorage implements Storage {
       message: (message, args) => this.#message(message, args),
     };
     const connector = new Connector(connectorOptions(addresses, options), host);
-    const link = new ServerLink(connector, name, options.waitTimeout ?? 30_000);
+    const { waitTimeout = 30_000, callTimeout = 300_000 } = options;
+    const link = new ServerLink(connector, name, waitTimeout, callTimeout);
     const blobs = new ClientBlobs(link, {
       directory: options.blobDir,
       shared: options.sharedBlobDir ?? false,

@@ -33,6 +33,8 @@ export class ServerConnection {
   /** Set when the handshake is over. */
   onReady: () => void = () => undefined;
   closed = false;
+  /** When the server last sent something, by `performance.now()`. */
+  heardAt = performance.now();
   /** Which run of a server of this package it is; `undefined` for Python's. */
   epoch: string | undefined;
   readonly #frames = new FrameReader(HANDSHAKE_LIMIT);
@@ -95,6 +97,7 @@ export class ServerConnection {
 
   /** Takes what the socket brought. Throws `ZeoProtocolError`. */
   receive(chunk: Buffer): void {
+    this.heardAt = performance.now();
     this.#frames.push(chunk);
     for (let bytes = this.#frames.next(); bytes && !this.closed; bytes = this.#frames.next()) {
       if (this.#codec) this.#handle(this.#codec, bytes);
@@ -112,11 +115,11 @@ export class ServerConnection {
     for (const waiting of calls) for (const call of waiting) call.fail(error);
   }
 
-  /** Gives the connection up. */
-  close(): void {
+  /** Gives the connection up; calls that wait fail with `reason`. */
+  close(reason = new ClientDisconnected('The connection to the ZEO server was closed.')): void {
     if (this.closed) return;
     this.flush();
-    this.fail(new ClientDisconnected('The connection to the ZEO server was closed.'));
+    this.fail(reason);
     this.bridge.post({ op: 'close', connection: this.id } satisfies SocketOrder);
   }
 

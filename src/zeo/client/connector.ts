@@ -94,11 +94,11 @@ export class Connector implements ServerMessages {
     else if (connection === this.#attempt) this.#early.push([name, args]);
   }
 
-  /** Gives the present connection up and looks for another one. */
-  reconnect(reason: string): void {
+  /** Gives the present connection up, calls that wait fail with `error`, and looks for another one. */
+  reconnect(reason: string, error?: ClientDisconnected): void {
     const connection = this.current;
     if (!connection) return;
-    connection.close();
+    connection.close(error);
     this.#lost(connection, reason);
   }
 

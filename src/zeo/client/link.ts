@@ -10,6 +10,11 @@ export type Awaited = Call<unknown> | 'connection';
 /** Work on the server that can be done by a caller who blocks, and by one who doesn't. What is yielded is done when it goes on. */
 export type ServerWork<Result> = Generator<Awaited, Result, void>;
 
+/** The longest time that a timer of Node takes. */
+const MAX_TIMER = 2 ** 31 - 1;
+/** Code of the error for a server that does not answer. */
+const SILENT = 'ZEO_CALL_TIMEOUT';
+
 /** Calls to the server, blocking or not. */
 export class ServerLink {
   readonly #waiters = new Set<() => void>();
@@ -21,6 +26,8 @@ export class ServerLink {
     private readonly name: string,
     /** Milliseconds. */
     private readonly waitTimeout: number,
+    /** Milliseconds for which a server may be silent while a call waits. */
+    private readonly callTimeout: number,
   ) {}
 
   get connection(): ServerConnection | undefined {
@@ -44,7 +51,7 @@ export class ServerLink {
 
   /** Blocks until the call is done; returns its result or throws its error. */
   wait<Result>(call: Call<Result>): Result {
-    if (!call.done) this.connector.waitUntil(() => call.done, Infinity);
+    this.#waitFor(call as Call<unknown>);
     if (!call.done) throw new ClosedError(`The ZEO client ${this.name} was closed.`);
     return call.result();
   }
@@ -54,7 +61,7 @@ export class ServerLink {
     return this.wait(this.require().call(name, args, settle));
   }
 
-  /** Reads, once more on another connection when the first is lost before the answer comes. */
+  /** Reads, once more on another connection when the first is lost before the answer comes; not when a server was silent. */
   read<Result>(start: (connection: ServerConnection) => Call<Result>): Result {
     for (;;) {
       const connection = this.require();
@@ -62,7 +69,7 @@ export class ServerLink {
       try {
         return this.wait(call);
       } catch (error) {
-        if (!(error instanceof ClientDisconnected) || !connection.closed) throw error;
+        if (!isWorthAnother(error) || !connection.closed) throw error;
       }
     }
   }
@@ -73,7 +80,7 @@ export class ServerLink {
       const connection = await this.requireAsync();
       const call = start(connection);
       await this.settled(call as Call<unknown>);
-      if (!(call.error instanceof ClientDisconnected) || !connection.closed) return call.result();
+      if (!isWorthAnother(call.error) || !connection.closed) return call.result();
     }
   }
 
@@ -88,10 +95,7 @@ export class ServerLink {
         } catch (error) {
           work.throw(error);
         }
-      } else {
-        const call = step.value;
-        if (!call.done) this.connector.waitUntil(() => call.done, Infinity);
-      }
+      } else this.#waitFor(step.value);
     }
   }
 
@@ -114,12 +118,20 @@ export class ServerLink {
   settled(call: Call<unknown>): Promise<void> {
     this.connector.current?.flush();
     this.#hold();
-    return new Promise((resolve) =>
+    const start = performance.now();
+    return new Promise((resolve) => {
+      let timer: NodeJS.Timeout | undefined;
+      const watch = (): void => {
+        const left = this.#patience(call, start);
+        if (left > 0) timer = setTimeout(watch, Math.min(left, MAX_TIMER));
+      };
+      if (!call.done) timer = setTimeout(watch, Math.min(this.callTimeout, MAX_TIMER));
       call.whenDone(() => {
+        clearTimeout(timer);
         this.#letGo();
         resolve();
-      }),
-    );
+      });
+    });
   }
 
   /** The connection, waited for without blocking. */
@@ -152,6 +164,36 @@ export class ServerLink {
     this.wake();
   }
 
+  /** Blocks until the call is done, or the client closed. */
+  #waitFor(call: Call<unknown>): void {
+    if (call.done) return;
+    const start = performance.now();
+    let left = this.callTimeout;
+    do {
+      if (this.connector.waitUntil(() => call.done, performance.now() + left)) return;
+      left = this.#patience(call, start);
+    } while (left > 0 && !this.#closed);
+  }
+
+  /** How many milliseconds the server still has for an answer; when there are none left, the call has failed. */
+  #patience(call: Call<unknown>, start: number): number {
+    // What it said may have arrived while this thread did something else.
+    this.connector.pump();
+    if (call.done) return 0;
+    const heardAt = Math.max(start, this.connector.current?.heardAt ?? 0);
+    const left = heardAt + this.callTimeout - performance.now();
+    if (left > 0) return left;
+    const reason = `the server was silent for ${this.callTimeout} ms, the option callTimeout`;
+    const error = new ClientDisconnected(
+      `The call of ${call.name} was given up and the connection of ${this.name} closed: ${reason}. Run the transaction ` +
+        'again, see whether the server hangs, or raise callTimeout.',
+      { code: SILENT },
+    );
+    this.connector.reconnect(reason, error);
+    call.fail(error);
+    return 0;
+  }
+
   #hold(): void {
     if (this.#asyncCalls++ === 0) this.connector.bridge.ref();
   }
@@ -172,4 +214,9 @@ export class ServerLink {
       cause ? { cause } : {},
     );
   }
+}
+
+/** Whether a read that failed so is done again on another connection. */
+function isWorthAnother(error: unknown): boolean {
+  return error instanceof ClientDisconnected && error.code !== SILENT;
 }

@@ -27,7 +27,12 @@ export interface ClientStorageOptions {
   readonly wait?: boolean;
   /** How long a call waits for a connection before `ClientDisconnected`, and the constructor for the first. Default 30,000. */
   readonly waitTimeout?: number;
-  /** How long one attempt to connect may take. Default 10,000. */
+  /**
+   * How long a server may be silent, to everything, while a call waits for its answer. Then the call fails with
+   * `ClientDisconnected` (code `ZEO_CALL_TIMEOUT`, retryable), and the connection is made anew. Default 300,000; `Infinity` for no limit. A pack may take as long as it wants.
+   */
+  readonly callTimeout?: number;
+  /** How long one attempt to connect may take, up to the first word of the server. Default 10,000. */
   readonly connectTimeout?: number;
   /** How long to wait between rounds of attempts; up to twice as much, by chance. Default 1,000. */
   readonly retryDelay?: number;
@@ -60,6 +65,7 @@ const KNOWN: Record<keyof ClientStorageOptions, string> = {
   clientLabel: 'string',
   wait: 'boolean',
   waitTimeout: 'number',
+  callTimeout: 'number',
   connectTimeout: 'number',
   retryDelay: 'number',
   readOnly: 'boolean',

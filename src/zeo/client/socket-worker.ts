@@ -76,8 +76,9 @@ export function socketWorker(scope: BridgeScope): void {
       : net.connect({ ...address });
     entry.socket = socket;
     entry.timer = setTimeout(() => end(connection, `no answer within ${order.timeout} ms`), order.timeout);
+    // One that accepts and says nothing is no server either.
+    socket.once('data', () => clearTimeout(entry.timer));
     socket.once(secure ? 'secureConnect' : 'connect', () => {
-      clearTimeout(entry.timer);
       socket.setNoDelay(true);
       // A machine that is gone does not say so.
       socket.setKeepAlive(true, 30_000);

@@ -12,34 +12,14 @@
 import { type Oid, oidFromBytes } from '../ids';
 import { lines, u32 } from './scan-places';
 
-/** How many bytes an opcode takes with its argument; 0 for those that need a look. */
-const STEPS = new Uint8Array(256);
-const CODES: readonly [step: number, codes: readonly number[]][] = [
-  // MARK, EMPTY_TUPLE, POP, POP_MARK, DUP, NONE, REDUCE, EMPTY_LIST, APPEND, BUILD, DICT, APPENDS
-  [1, [0x28, 0x29, 0x30, 0x31, 0x32, 0x4e, 0x52, 0x5d, 0x61, 0x62, 0x64, 0x65]],
-  // LIST, OBJ, SETITEM, TUPLE, SETITEMS, EMPTY_DICT, NEWOBJ, TUPLE1, TUPLE2, TUPLE3, NEWTRUE, NEWFALSE
-  [1, [0x6c, 0x6f, 0x73, 0x74, 0x75, 0x7d, 0x81, 0x85, 0x86, 0x87, 0x88, 0x89]],
-  // EMPTY_SET, ADDITEMS, FROZENSET, NEWOBJ_EX, STACK_GLOBAL, MEMOIZE
-  [1, [0x8f, 0x90, 0x91, 0x92, 0x93, 0x94]],
-  // BININT1, BINPUT, BINGET, PROTO
-  [2, [0x4b, 0x71, 0x68, 0x80]],
-  // BININT2
-  [3, [0x4d]],
-  // BININT, LONG_BINPUT, LONG_BINGET
-  [5, [0x4a, 0x72, 0x6a]],
-  // BINFLOAT, FRAME
-  [9, [0x47, 0x95]],
-];
-for (const [step, codes] of CODES) for (const code of codes) STEPS[code] = step;
-
 /** The position behind a memo number, if there is one. */
-function behindPut(buf: Buffer, pos: number): number {
+function behindPut(buf: Uint8Array, pos: number): number {
   const code = buf[pos];
   return code === 0x71 ? pos + 2 : code === 0x72 ? pos + 5 : pos;
 }
 
 /** The position behind the reference whose 8 bytes stand at `start`; 0 when they are no part of one. */
-function behindReference(buf: Buffer, start: number): number {
+function behindReference(buf: Uint8Array, start: number): number {
   let pos = behindPut(buf, start + 8);
   let code = buf[pos];
   if (code !== 0x51) {
@@ -58,27 +38,73 @@ function behindReference(buf: Buffer, start: number): number {
  * Appends the oids of a record's references to `into`. False when it must be scanned with stack and memo, for a reference
  * or an error: then some oids may have been appended.
  */
-export function quickReferences(buf: Buffer, into: Oid[]): boolean {
+export function quickReferences(buf: Uint8Array, into: Oid[]): boolean {
   const end = buf.length;
   let pos = 0;
   let left = 2;
   while (pos < end) {
     const code = buf[pos]!;
-    if (code === 0x58) {
-      // BINUNICODE
-      const size = buf[pos + 1]! | (buf[pos + 2]! << 8) | (buf[pos + 3]! << 16) | (buf[pos + 4]! << 24);
-      if (size < 0) return false;
-      pos += 5 + size;
-      // Nearly every string is followed by its number in the memo.
-      if (buf[pos] === 0x71) pos += 2;
-      continue;
-    }
-    const step = STEPS[code]!;
-    if (step > 0) {
-      pos += step;
-      continue;
-    }
+    // A switch beats a table of sizes: the processor learns which opcode follows which.
     switch (code) {
+      case 0x58: {
+        // BINUNICODE
+        const size = buf[pos + 1]! | (buf[pos + 2]! << 8) | (buf[pos + 3]! << 16) | (buf[pos + 4]! << 24);
+        if (size < 0) return false;
+        pos += 5 + size;
+        // Nearly every string is followed by its number in the memo.
+        if (buf[pos] === 0x71) pos += 2;
+        break;
+      }
+      case 0x71: // BINPUT
+      case 0x68: // BINGET
+      case 0x4b: // BININT1
+      case 0x80: // PROTO
+        pos += 2;
+        break;
+      case 0x4d: // BININT2
+        pos += 3;
+        break;
+      case 0x4a: // BININT
+      case 0x72: // LONG_BINPUT
+      case 0x6a: // LONG_BINGET
+        pos += 5;
+        break;
+      case 0x47: // BINFLOAT
+      case 0x95: // FRAME
+        pos += 9;
+        break;
+      case 0x28: // MARK
+      case 0x29: // EMPTY_TUPLE
+      case 0x30: // POP
+      case 0x31: // POP_MARK
+      case 0x32: // DUP
+      case 0x4e: // NONE
+      case 0x52: // REDUCE
+      case 0x5d: // EMPTY_LIST
+      case 0x61: // APPEND
+      case 0x62: // BUILD
+      case 0x64: // DICT
+      case 0x65: // APPENDS
+      case 0x6c: // LIST
+      case 0x6f: // OBJ
+      case 0x73: // SETITEM
+      case 0x74: // TUPLE
+      case 0x75: // SETITEMS
+      case 0x7d: // EMPTY_DICT
+      case 0x81: // NEWOBJ
+      case 0x85: // TUPLE1
+      case 0x86: // TUPLE2
+      case 0x87: // TUPLE3
+      case 0x88: // NEWTRUE
+      case 0x89: // NEWFALSE
+      case 0x8f: // EMPTY_SET
+      case 0x90: // ADDITEMS
+      case 0x91: // FROZENSET
+      case 0x92: // NEWOBJ_EX
+      case 0x93: // STACK_GLOBAL
+      case 0x94: // MEMOIZE
+        pos += 1;
+        break;
       case 0x54: // BINSTRING
       case 0x42: // BINBYTES
       case 0x8b: // LONG4

@@ -25,12 +25,12 @@ export function pair(place: number): number {
   return kind === TEXT ? (TEXT_PAIR * (place - TEXT)) / 4 : 0;
 }
 
-export function u32(buf: Buffer, pos: number): number {
+export function u32(buf: Uint8Array, pos: number): number {
   return (buf[pos]! | (buf[pos + 1]! << 8) | (buf[pos + 2]! << 16) | (buf[pos + 3]! << 24)) >>> 0;
 }
 
 /** The position behind so many lines; behind the end when there are fewer. */
-export function lines(buf: Buffer, pos: number, count: number): number {
+export function lines(buf: Uint8Array, pos: number, count: number): number {
   const end = buf.length;
   let left = count;
   let p = pos;

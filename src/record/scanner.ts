@@ -22,11 +22,10 @@ function asBuffer(bytes: Uint8Array): Buffer {
  * ZODB's `referencesf`. Throws `PickleError`.
  */
 export function references(record: Uint8Array, into: Oid[] = []): Oid[] {
-  const buf = asBuffer(record);
   const before = into.length;
-  if (quickReferences(buf, into)) return into;
+  if (quickReferences(record, into)) return into;
   into.length = before;
-  scan.oids(buf, into);
+  scan.oids(asBuffer(record), into);
   return into;
 }
 

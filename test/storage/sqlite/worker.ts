@@ -182,12 +182,11 @@ function lock(task: Task): void {
   setInterval(() => undefined, 1_000);
 }
 
-/** Packs once, saying so at each step. */
+/** Packs, saying so at each step, again and again until it is killed: one pack may be over before the kill. */
 function pack(task: Task): void {
   const { storage } = open(task);
   say('ready');
-  for (const { phase } of storage.pack()) say(phase);
-  storage.close();
+  for (;;) for (const { phase } of storage.pack()) say(phase);
 }
 
 if (process.argv[2]?.startsWith('{')) {

@@ -82,7 +82,7 @@ export function parseQuoted(line: string): Buffer | undefined {
   return bytes.subarray(0, length);
 }
 
-/** UNICODE: raw-unicode-escape, that is latin-1 with `\uXXXX` and `\UXXXXXXXX`. The line is given as latin-1. */
+/** UNICODE: raw-unicode-escape, that is latin-1 with four or eight hexadecimal digits after a backslash and u or U. The line is given as latin-1. */
 function parseRawUnicode(line: string): string | undefined {
   if (!line.includes('\\')) return line;
   let text = '';

@@ -8,7 +8,7 @@ import type { BlobReader, Committer, DataRecord, RestoreCalls, Storage, StorageS
 import type { Steps } from './steps';
 import type { TransactionMetaData } from './transaction-meta';
 
-/** What takes over transactions: any storage that supports `restore`. */
+/** What takes over transactions: each storage that supports `restore`. */
 export interface CopyTarget
   extends Pick<Committer, 'tpcBegin' | 'tpcVote' | 'tpcFinish' | 'tpcAbort'>, Partial<RestoreCalls> {
   readonly name: string;

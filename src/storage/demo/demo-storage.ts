@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto';
 import { ClosedError, ConflictError, POSKeyError, ReadConflictError, UnsupportedError } from '../../errors';
 import { MAX_TID, newTid, ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../ids';
 import type {
@@ -25,8 +24,10 @@ import { MvccAdapter } from '../mvcc-adapter';
 import type { Steps } from '../steps';
 import { TransactionMetaData } from '../transaction-meta';
 import { undoByStoring } from '../undo-by-storing';
+import { FreeOids } from './free-oids';
 import { Layers, orMissing } from './layers';
 import { currentOfLayers, newestChanges } from './merge-records';
+import type { Pending } from './pending';
 import { supportsOf } from './supports';
 
 /** Options of {@link DemoStorage}. */
@@ -39,20 +40,6 @@ export interface DemoStorageOptions {
   readonly closeBase?: boolean;
   readonly closeChanges?: boolean;
 }
-
-/** What a transaction under way has done so far. */
-interface Pending {
-  readonly txn: TransactionMetaData;
-  readonly changed: Set<Oid>;
-  readonly resolved: Oid[];
-  readonly undone: Map<Oid, Uint8Array | null>;
-  removed: boolean;
-  created: number;
-}
-
-/** New oids begin somewhere here, far from those that databases count up to. */
-const FIRST_OID = 2 ** 40;
-const OID_STARTS = 2 ** 47;
 
 /**
  * Changes layered over a base that stays as it is: try something on a real database, run tests on prepared data. Deletions are
@@ -67,12 +54,12 @@ export class DemoStorage implements Storage {
   readonly changes: Storage;
 
   readonly #layers: Layers;
+  readonly #oids: FreeOids;
   readonly #adapter = new MvccAdapter(this);
   readonly #closeBase: boolean;
   readonly #closeChanges: boolean;
   #host: StorageHost | undefined;
   #pending: Pending | undefined;
-  #nextOid = randomInt(FIRST_OID, OID_STARTS);
   #created: number;
   #removals = 0;
   #isClosed = false;
@@ -91,6 +78,7 @@ export class DemoStorage implements Storage {
     this.#closeBase = closeBase;
     this.#closeChanges = closeChanges;
     this.#layers = new Layers(this.base, this.changes);
+    this.#oids = new FreeOids(this.#layers);
     this.supports = supportsOf(this.base.supports, this.changes.supports);
     this.#created = this.changes.objectCount();
     this.changes.registerDB({
@@ -168,10 +156,7 @@ export class DemoStorage implements Storage {
     this.#checkOpen();
     // Also throws when the changes are read-only or closed.
     this.changes.newOid();
-    let oid: Oid;
-    do oid = this.#nextOid++ as Oid;
-    while (this.#layers.place(oid) !== 'nowhere');
-    return oid;
+    return this.#oids.take();
   }
 
   tpcBegin(txn: TransactionMetaData, tid?: Tid, status?: TransactionStatus): void {

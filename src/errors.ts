@@ -20,7 +20,7 @@ export class ZodbError extends Error {
   readonly retryable: boolean;
 
   constructor(message: string, options: ZodbErrorOptions = {}) {
-    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = new.target.name;
     this.code = options.code ?? 'ZODB';
     this.retryable = options.retryable ?? false;

@@ -133,7 +133,7 @@ export class ConnectionJar implements Jar {
 
 function closedMessage(what: string): string {
   return (
-    `An object was to be ${what} after its connection had been closed. ` +
+    `An object cannot be ${what} after its connection was closed. ` +
     'Use objects only until their connection is closed, or until the function given to db.transaction() ends.'
   );
 }

@@ -139,7 +139,7 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
       session.jar.cache.flushExposed();
       if (session.#joined) {
         throw new ConnectionStateError(
-          'A connection with uncommitted changes was to be closed. Commit or abort first.',
+          'This connection has uncommitted changes and stays open: commit or abort them, then close it.',
         );
       }
     }

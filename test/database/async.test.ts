@@ -206,7 +206,7 @@ onEveryDatabase('asynchronous work', (open) => {
     });
     expect(() => {
       escaped.balance = 1;
-    }).toThrow('after its connection had been closed');
+    }).toThrow('after its connection was closed');
     let seen!: Account;
     let end!: () => void;
     const first = db.transaction(async (root) => {

@@ -3,17 +3,22 @@
  * The ZEO server behind flags, for conformance tools that run Python's client against any server:
  *
  *   zeo-server.cjs --address 127.0.0.1:8100 --storage file --path Data.fs --blobs blobs
+ *   zeo-server.cjs --config runzeo.conf
  *
- * Kinds: mapping, file, demo (over a file), sqlite. It runs the sources, bundled once for each state of them.
+ * Kinds: mapping, file, demo (over a file), sqlite; and over a file what Python's tests wrap one in: hex (records are kept in
+ * hexadecimal), serverhex (the clients do that), loaddelay (10 ms after each load). It runs the sources, bundled once for each
+ * state of them.
  */
 'use strict';
 const fs = require('node:fs');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
 const { bundlePath } = require('./zeo-bundle.cjs');
+const { readConfig } = require('./zeo-config.cjs');
 
-const { values: flags } = parseArgs({
+const { values } = parseArgs({
   options: {
+    config: { type: 'string' },
     host: { type: 'string', default: '127.0.0.1' },
     port: { type: 'string' },
     address: { type: 'string' },
@@ -35,6 +40,17 @@ const { values: flags } = parseArgs({
     'ssl-ca': { type: 'string' },
   },
 });
+const flags = values.config === undefined ? values : { ...values, ...readConfig(values.config) };
+const served = flags.storages ?? [
+  {
+    name: flags['storage-name'],
+    kind: flags.storage,
+    path: flags.path,
+    blobs: flags.blobs,
+    readOnly: flags['storage-read-only'] ?? false,
+    packGc: !flags['no-pack-gc'],
+  },
+];
 const zodb = require(bundlePath());
 
 /** The class of ZODB's tests whose conflicts are merged. */
@@ -46,31 +62,69 @@ class PCounter {
 }
 zodb.registry.register('ZODB.tests.ConflictResolution', 'PCounter', PCounter);
 
-function fileStorage() {
-  return new zodb.FileStorage(flags.path, {
-    readOnly: flags['storage-read-only'] ?? false,
-    packGc: !flags['no-pack-gc'],
-    blobDir: flags.blobs ?? false,
-    durability: 'normal',
-  });
+function fileStorage({ path: file, readOnly, packGc, blobs }) {
+  return new zodb.FileStorage(file, { readOnly, packGc, blobDir: blobs ?? false, durability: 'normal' });
 }
 
-function openStorage() {
-  switch (flags.storage) {
-    // What these wrappers of Python's tests do to records at rest, or to the timing of loads, a client can't see.
-    case 'hex':
-    case 'serverhex':
-    case 'loaddelay':
+/** Records as Python's `ZODB.tests.hexstorage` keeps them: `.h`, then hexadecimal digits. */
+const HEX = {
+  name: 'hex',
+  boundToTid: false,
+  encode: (record) => Buffer.from(`.h${Buffer.from(record).toString('hex')}`, 'latin1'),
+  decode: (record) => Buffer.from(Buffer.from(record.subarray(2)).toString('latin1'), 'hex'),
+};
+
+/** Clients keep records in hexadecimal digits: they pass as they are, and are read only for merging and packing. */
+function readingHex(storage) {
+  const { encode, decode } = HEX;
+  const register = storage.registerDB;
+  storage.registerDB = (host) =>
+    register.call(storage, {
+      invalidate: (tid, oids) => host.invalidate(tid, oids),
+      invalidateAll: () => host.invalidateAll(),
+      references: (record) => host.references(decode(record)),
+      resolveConflict(conflict) {
+        const { committed, old, newData } = conflict;
+        const plain = { committed: decode(committed), old: decode(old), newData: decode(newData) };
+        const merged = host.resolveConflict({ ...conflict, ...plain });
+        return merged && encode(merged);
+      },
+    });
+  return storage;
+}
+
+/** The whole server sleeps after each load, as Python's does (`ZEO/tests/racetest.py`). */
+function delayingLoads(storage) {
+  const signal = new Int32Array(new SharedArrayBuffer(4));
+  for (const name of ['load', 'loadBefore', 'loadSerial']) {
+    const load = storage[name];
+    storage[name] = (...args) => {
+      const result = load.apply(storage, args);
+      Atomics.wait(signal, 0, 0, 10);
+      return result;
+    };
+  }
+  return storage;
+}
+
+function openStorage(storage) {
+  switch (storage.kind) {
     case 'file':
-      return fileStorage();
+      return fileStorage(storage);
+    case 'hex':
+      return new zodb.TransformStorage(fileStorage(storage), HEX);
+    case 'serverhex':
+      return readingHex(fileStorage(storage));
+    case 'loaddelay':
+      return delayingLoads(fileStorage(storage));
     case 'sqlite':
-      return new zodb.SqliteStorage(flags.path);
+      return new zodb.SqliteStorage(storage.path);
     case 'demo':
-      return new zodb.DemoStorage({ base: fileStorage() });
+      return new zodb.DemoStorage({ base: fileStorage(storage) });
     case 'mapping':
       return new zodb.MemoryStorage();
     default:
-      throw new Error(`no storage of the kind ${flags.storage}`);
+      throw new Error(`no storage of the kind ${storage.kind}`);
   }
 }
 
@@ -95,23 +149,25 @@ function number(name, scale = 1) {
 }
 
 /** The directory of an object's blob files, as Python lays them out. */
-function bushy(oid) {
+function bushy(directory, oid) {
   const parts = Array.from(zodb.oidToBytes(oid), (byte) => `0x${byte.toString(16).padStart(2, '0')}`);
-  return path.join(flags.blobs, ...parts);
+  return path.join(directory, ...parts);
 }
 
 async function main() {
-  const storage = openStorage();
+  const storages = {};
+  for (const storage of served) storages[storage.name] = openStorage(storage);
+  const { blobs, packGc } = served[0];
   const server = new zodb.ZeoServer({
-    storages: { [flags['storage-name']]: storage },
+    storages,
     readOnly: flags['read-only'],
     msgpack: flags.msgpack,
-    packGc: !flags['no-pack-gc'],
+    packGc,
     invalidationQueueSize: number('invalidation-queue-size'),
     invalidationAge: number('invalidation-age'),
     transactionTimeout: number('transaction-timeout', 1000),
     clientConflictResolution: flags['client-conflict-resolution'],
-    sharedBlobDirectory: flags.blobs ? bushy : undefined,
+    sharedBlobDirectory: blobs ? (oid) => bushy(blobs, oid) : undefined,
     tls: flags['ssl-cert'] && {
       cert: fs.readFileSync(flags['ssl-cert']),
       key: fs.readFileSync(flags['ssl-key']),
@@ -125,7 +181,7 @@ async function main() {
     if (stopping) return;
     stopping = true;
     await server.close();
-    storage.close();
+    for (const storage of Object.values(storages)) storage.close();
     process.exit(0);
   };
   process.on('SIGTERM', stop);

@@ -13,10 +13,7 @@ import { refuseUnknownOptions } from './options';
 import type { Session } from './session';
 
 /** Options of `db.transaction()`. */
-export interface TransactionOptions extends Omit<RunOptions, 'tries'> {
-  /** How often it is tried at most, when commits meet conflicts. Default: the DB's `attempts`, 3. */
-  readonly attempts?: number;
-}
+export type TransactionOptions = RunOptions;
 
 /** An object was used by code that its connection was not lent to. */
 export class ForeignContextError extends ZodbError {
@@ -38,7 +35,6 @@ type Body = (root: object, connection: Connection) => unknown;
 /** `db.transaction(fn)`: a run of the transaction room, with a connection that lives as long as the transaction. */
 export function runTransaction(db: DB, fn: Body, given: TransactionOptions): unknown {
   refuseUnknownOptions('transaction()', given, KNOWN);
-  const { attempts, ...options } = given;
   if (typeof fn !== 'function') {
     throw new InvalidArgumentError(
       `transaction() takes a function, not ${fn === null ? 'null' : typeof fn}.`,
@@ -67,11 +63,10 @@ export function runTransaction(db: DB, fn: Body, given: TransactionOptions): unk
     db.pools.lentTo.set(connection.transactionManager, connection);
     return fn(connection.root, connection);
   };
-  const note = options.note ?? fn.name;
+  const note = given.note ?? fn.name;
   return runInContext(body, {
-    ...options,
+    ...given,
     note: note === '_' ? '' : note,
-    ...(attempts !== undefined && { tries: attempts }),
   });
 }
 

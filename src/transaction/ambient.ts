@@ -103,7 +103,7 @@ export const transaction = Object.freeze({
   },
   registeredSynchs: (): boolean => currentManager().registeredSynchs(),
   /** See {@link TransactionManager.attempts}; as for `run`, outside of any run they have a manager of their own. */
-  attempts: (number?: number, options?: Omit<RunOptions, 'tries'>): IterableIterator<Attempt> =>
+  attempts: (number?: number, options?: Omit<RunOptions, 'attempts'>): IterableIterator<Attempt> =>
     (currentFrame() === undefined ? new TransactionManager({ explicit: true }) : currentManager()).attempts(
       number,
       options,

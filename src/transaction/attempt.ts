@@ -14,7 +14,7 @@ export class Attempt {
   readonly isLast: boolean;
 
   readonly #manager: TransactionManager;
-  readonly #options: Omit<RunOptions, 'tries'>;
+  readonly #options: Omit<RunOptions, 'attempts'>;
   #success = false;
   #pending = false;
 
@@ -22,7 +22,7 @@ export class Attempt {
     manager: TransactionManager,
     number: number,
     isLast: boolean,
-    options: Omit<RunOptions, 'tries'>,
+    options: Omit<RunOptions, 'attempts'>,
   ) {
     this.#manager = manager;
     this.number = number;
@@ -34,7 +34,7 @@ export class Attempt {
   static *loop(
     manager: TransactionManager,
     number: number,
-    options: Omit<RunOptions, 'tries'>,
+    options: Omit<RunOptions, 'attempts'>,
   ): IterableIterator<Attempt> {
     for (let count = 1; count <= number; count += 1) {
       const attempt = new Attempt(manager, count, count === number, options);
@@ -63,7 +63,7 @@ export class Attempt {
   run(fn: (transaction: Transaction) => unknown): unknown {
     const verdict: Verdict = { retryable: false, nested: false };
     try {
-      const result = run(this.#manager, fn, { ...this.#options, tries: 1 }, verdict);
+      const result = run(this.#manager, fn, { ...this.#options, attempts: 1 }, verdict);
       if (isThenable(result)) {
         this.#pending = true;
         return this.#finish(result, verdict);

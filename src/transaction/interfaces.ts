@@ -136,8 +136,8 @@ export interface Backoff {
 
 /** Options of `run()`. */
 export interface RunOptions {
-  /** How often the function is called at most. Default 3. */
-  tries?: number;
+  /** How often the function is called at most. Default 3; `db.transaction()` takes the DB's. */
+  attempts?: number;
   /** Waiting between attempts; `false` for none. */
   backoff?: Backoff | false;
   /** Description of the transaction. Default: the function's name, if it has one other than `_`. */

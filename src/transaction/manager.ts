@@ -3,7 +3,7 @@ import { Attempt } from './attempt';
 import { currentFrame, refuseStale } from './context';
 import { AlreadyInTransaction, NoTransaction } from './errors';
 import type { RunOptions, SavepointOptions, Synchronizer, TransactionManagerOptions } from './interfaces';
-import { checkTries } from './retry';
+import { checkAttempts } from './retry';
 import { refuseInRun, run } from './run';
 import type { Savepoint } from './savepoint';
 import { Synchronizers } from './synchronizers';
@@ -144,7 +144,7 @@ export class TransactionManager {
 
   /**
    * Calls `fn` in a new transaction and commits it; aborts it when `fn` or the commit fails. After a retryable
-   * error that is done again, up to `tries` times. When `fn` returns a promise, so does this, and the commit is
+   * error that is done again, up to `attempts` times. When `fn` returns a promise, so does this, and the commit is
    * asynchronous.
    *
    * Inside a run of the same manager it is a savepoint: a failure of `fn` undoes only what it did, nothing is
@@ -164,8 +164,8 @@ export class TransactionManager {
    * A retryable error in any but the last is swallowed; the loop goes on.
    * @throws InvalidArgumentError unless `number` is a positive integer
    */
-  attempts(number?: number, options: Omit<RunOptions, 'tries'> = {}): IterableIterator<Attempt> {
-    return Attempt.loop(this, checkTries(number), options);
+  attempts(number?: number, options: Omit<RunOptions, 'attempts'> = {}): IterableIterator<Attempt> {
+    return Attempt.loop(this, checkAttempts(number), options);
   }
 
   // --- for the rest of this room

@@ -6,7 +6,7 @@ import { isThenable } from './steps';
 /** Options of {@link retry}. */
 export interface RetryOptions {
   /** How often the attempt is made at most. Default 3. */
-  tries?: number;
+  attempts?: number;
   backoff?: Backoff | false;
   /** Whether another attempt may help; asked once an attempt has failed. Default: `error.retryable === true`. */
   isRetryable?: (error: unknown) => boolean;
@@ -14,7 +14,7 @@ export interface RetryOptions {
   onRetry?: (error: unknown, attempt: number) => void;
 }
 
-const DEFAULT_TRIES = 3;
+const DEFAULT_ATTEMPTS = 3;
 /** A synchronous wait blocks the whole thread, so it is short: enough for another process to finish its commit. */
 const SYNC_BACKOFF: Backoff = { baseMs: 2, maxMs: 20 };
 const ASYNC_BACKOFF: Backoff = { baseMs: 10, maxMs: 1000 };
@@ -22,26 +22,26 @@ const ASYNC_BACKOFF: Backoff = { baseMs: 10, maxMs: 1000 };
 const neverNotified = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * Makes attempts until one succeeds, fails for good, or `tries` are used up; then its result or error is this
+ * Makes attempts until one succeeds, fails for good, or `attempts` are used up; then its result or error is this
  * function's. An attempt begins, commits, and aborts after a failure, by itself. When one returns a promise, so does
  * this function, and the waiting goes on without blocking.
  * @param attempt gets its number, from 1
  */
 export function retry<T>(attempt: (number: number) => T, options: RetryOptions = {}): T {
-  const tries = checkTries(options.tries);
+  const attempts = checkAttempts(options.attempts);
   for (let number = 1; ; number += 1) {
     let result: T;
     try {
       result = attempt(number);
     } catch (error) {
       // A lock that an asynchronous commit of this thread holds is not given back while this loop runs.
-      if (needsTheLoop(error) || !mayRetry(error, number, tries, options)) throw error;
+      if (needsTheLoop(error) || !mayRetry(error, number, attempts, options)) throw error;
       options.onRetry?.(error, number);
       sleepSync(backoffMs(number, options.backoff, SYNC_BACKOFF));
       continue;
     }
     // The only place where a promise can stand for T.
-    return isThenable(result) ? (retryAsync(result, attempt, number, tries, options) as T) : result;
+    return isThenable(result) ? (retryAsync(result, attempt, number, attempts, options) as T) : result;
   }
 }
 
@@ -49,7 +49,7 @@ async function retryAsync(
   first: PromiseLike<unknown>,
   attempt: (number: number) => unknown,
   firstNumber: number,
-  tries: number,
+  attempts: number,
   options: RetryOptions,
 ): Promise<unknown> {
   let pending: PromiseLike<unknown> | undefined = first;
@@ -59,7 +59,7 @@ async function retryAsync(
       return result;
     } catch (error) {
       pending = undefined;
-      if (!mayRetry(error, number, tries, options)) throw error;
+      if (!mayRetry(error, number, attempts, options)) throw error;
       options.onRetry?.(error, number);
       await sleep(backoffMs(number, options.backoff, ASYNC_BACKOFF));
     }
@@ -67,11 +67,13 @@ async function retryAsync(
 }
 
 /** @throws InvalidArgumentError unless it is a positive integer */
-export function checkTries(tries = DEFAULT_TRIES): number {
-  if (!Number.isInteger(tries) || tries < 1) {
-    throw new InvalidArgumentError(`The number of tries must be a positive integer, not ${String(tries)}.`);
+export function checkAttempts(attempts = DEFAULT_ATTEMPTS): number {
+  if (!Number.isInteger(attempts) || attempts < 1) {
+    throw new InvalidArgumentError(
+      `The number of attempts must be a positive integer, not ${String(attempts)}.`,
+    );
   }
-  return tries;
+  return attempts;
 }
 
 /** Waits before the attempt after `number`, blocking the thread. */
@@ -89,8 +91,8 @@ function needsTheLoop(error: unknown): boolean {
   return (error as { code?: unknown } | null | undefined)?.code === 'COMMIT_BUSY';
 }
 
-function mayRetry(error: unknown, number: number, tries: number, options: RetryOptions): boolean {
-  if (number >= tries) return false;
+function mayRetry(error: unknown, number: number, attempts: number, options: RetryOptions): boolean {
+  if (number >= attempts) return false;
   return options.isRetryable ? options.isRetryable(error) : isRetryable(error, null);
 }
 

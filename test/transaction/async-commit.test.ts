@@ -490,7 +490,7 @@ test('commits of many contexts, with and without waiting, never meet inside a st
         // A commit of this run's own, which can not wait: it is the retry that makes it succeed.
         if (index % 5 === 1 && index % 3 !== 0) transaction.commit();
       },
-      { tries: 1000, backoff: { baseMs: 1, maxMs: 8 } },
+      { attempts: 1000, backoff: { baseMs: 1, maxMs: 8 } },
     );
   });
   await Promise.all(tasks);

@@ -63,7 +63,7 @@ describe('run()', () => {
 
   test.each([0, -1, 1.5, NaN])('refuses %d tries', (tries) => {
     const manager = new TransactionManager();
-    expect(() => manager.run(() => undefined, { tries })).toThrow(InvalidArgumentError);
+    expect(() => manager.run(() => undefined, { attempts: tries })).toThrow(InvalidArgumentError);
     expect(() => manager.attempts(tries)).toThrow(InvalidArgumentError);
   });
 
@@ -80,7 +80,7 @@ describe('run()', () => {
           calls += 1;
           throw new TransientError(`try ${calls}`);
         },
-        { ...noWait, ...(tries === undefined ? {} : { tries }) },
+        { ...noWait, ...(tries === undefined ? {} : { attempts: tries }) },
       ),
     ).toThrow(`try ${expected}`);
     expect(calls).toBe(expected);
@@ -181,7 +181,7 @@ describe('run()', () => {
         () => {
           throw new TransientError('always');
         },
-        { tries: 4, backoff: { baseMs: 4, maxMs: 10, random: () => (bounds.push(1), 0.999) } },
+        { attempts: 4, backoff: { baseMs: 4, maxMs: 10, random: () => (bounds.push(1), 0.999) } },
       ),
     ).toThrow(TransientError);
     expect(bounds).toHaveLength(3);
@@ -253,7 +253,7 @@ describe('run() of an asynchronous function', () => {
     const started = performance.now();
     const error = await rejectionOf(
       manager.run(() => Promise.reject(new TransientError('always')), {
-        tries: 3,
+        attempts: 3,
         backoff: { baseMs: 10, random: () => 0.99 },
       }),
     );
@@ -418,7 +418,7 @@ describe('retry()', () => {
     const asked: unknown[] = [];
     const error = await rejectionOf(
       retry((number) => Promise.reject(new Fault(`${number}`)), {
-        tries: 5,
+        attempts: 5,
         backoff: false,
         isRetryable: (failure) => asked.push(failure) < 2,
       }),
@@ -459,7 +459,7 @@ describe('a run inside a run of the same manager', () => {
           calls.inner += 1;
           if (calls.inner < 3) throw new TransientError('again');
         },
-        { tries: 10 },
+        { attempts: 10 },
       );
     }, noWait);
     expect(calls).toEqual({ outer: 3, inner: 3 });
@@ -478,7 +478,7 @@ describe('a run inside a run of the same manager', () => {
             });
           }
         },
-        { tries: 1 },
+        { attempts: 1 },
       ),
     ).toThrow('inner');
     expect(calls).toBe(1);

@@ -1,3 +1,4 @@
+import { inspect, type InspectOptions } from 'node:util';
 import { ClosedError, InvalidArgumentError } from '../errors';
 import { ROOT_OID, ZERO_TID, type Oid, type Tid } from '../ids';
 import {
@@ -15,6 +16,7 @@ import { importBlob } from './blob';
 import { checkObject } from './connection-jar';
 import type { DB } from './db';
 import { exportFile, importFile, type ExportReport } from './export-import';
+import { inspectConnection } from './inspection';
 import type { InvalidationListener } from './invalidation-listeners';
 import { oidsOf, type Prefetchable } from './prefetch';
 import { makeRoot, type Root } from './root';
@@ -240,6 +242,10 @@ export class Connection<R extends object = Record<string, unknown>> {
   /** As `close`, but aborts what is uncommitted. */
   [Symbol.dispose](): void {
     this.session.dispose();
+  }
+
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return inspectConnection(this as unknown as Connection, options);
   }
 
   /** @internal */

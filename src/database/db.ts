@@ -1,3 +1,4 @@
+import { inspect, type InspectOptions } from 'node:util';
 import { resolveConflict } from '../conflict/index';
 import { ClosedError, InvalidArgumentError } from '../errors';
 import { dateOfTid, type Oid, type Tid } from '../ids';
@@ -30,6 +31,7 @@ import { revisionsOf, type Revision } from './history';
 import { splitOptions, type DBOptions, type RootFactories, type RootOf, type Settings } from './options';
 import { startPack, type PackArguments, type Packed } from './packing';
 import { pointInTime, type OpenOptions } from './point-in-time';
+import { inspectDatabase } from './inspection';
 import { initialiseRoot } from './root-setup';
 import type { Session } from './session';
 import { checkContext, runTransaction, type TransactionOptions } from './transaction-run';
@@ -305,6 +307,10 @@ export class DB<F extends RootFactories = RootFactories> implements StorageHost 
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return inspectDatabase(this as unknown as DB, options);
   }
 
   /** @internal For the storage: somebody else committed. */

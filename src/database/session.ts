@@ -136,8 +136,7 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
       );
     }
     for (const session of this.family()) {
-      session.jar.cache.flushExposed();
-      if (session.#joined) {
+      if (session.#findChanges()) {
         throw new ConnectionStateError(
           'This connection has uncommitted changes and stays open: commit or abort them, then close it.',
         );
@@ -157,7 +156,13 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
   abandon(): void {
     if (!this.isOpen) return;
     try {
-      this.#manager?.current?.abort();
+      try {
+        if (this.#findChanges()) {
+          this.warn('uncommitted', 'The database was closed with uncommitted changes: they are lost.');
+        }
+      } finally {
+        this.#manager?.current?.abort();
+      }
     } catch (error) {
       // An asynchronous commit is under way: it will find its storage closed.
       this.warn(
@@ -307,6 +312,12 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
   }
 
   // ---
+
+  /** Whether there is anything to commit; looks inside plain values first. */
+  #findChanges(): boolean {
+    this.jar.cache.flushExposed();
+    return this.#joined;
+  }
 
   /** Takes back changes inside plain values that no transaction knows of. */
   #dropStrayChanges(when: string | undefined): void {

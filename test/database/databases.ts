@@ -15,7 +15,10 @@ export function onEveryDatabase(title: string, tests: (open: OpenDatabase) => vo
       directory = mkdtempSync(join(tmpdir(), 'zodb-test-'));
     });
     afterEach(() => {
-      for (const db of opened.splice(0)) db.close();
+      for (const db of opened.splice(0)) {
+        for (const conn of db.openConnections) conn[Symbol.dispose]();
+        db.close();
+      }
       rmSync(directory, { recursive: true, force: true });
     });
     tests((options = {}) => {

@@ -1,4 +1,5 @@
 /** What spans connections (conformance cases of `ZODB/src/ZODB/tests/testDB.py`, `testhistoricalconnections.txt`). */
+import { inspect } from 'node:util';
 import {
   connection,
   ClosedError,
@@ -450,13 +451,41 @@ onEveryDatabase('database', (open) => {
   test('close aborts open connections, may be repeated, and refuses further use', () => {
     const db = open();
     const ann = user(db);
-    ann.root.x = 1;
-    db.close();
-    db.close();
+    ann.root.list = [1];
+    ann.commit();
+    (ann.root.list as number[]).push(2);
+    const warnings = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    try {
+      db.close();
+      db.close();
+      expect(warnings.mock.calls).toEqual([
+        [
+          'The database was closed with uncommitted changes: they are lost.',
+          { type: 'ZodbWarning', code: 'ZODB_UNCOMMITTED' },
+        ],
+      ]);
+    } finally {
+      warnings.mockRestore();
+    }
     expect(ann.isOpen).toBe(false);
     expect(() => db.open()).toThrow(ClosedError);
     expect(() => db.undoLog()).toThrow(ClosedError);
   });
+});
+
+test('databases and connections look in the console like what they are', () => {
+  const db = new DB(null, { root: { n: () => 1 } });
+  const conn = db.open();
+  expect(inspect(db)).toBe(
+    "DB {\n  storage: 'memory',\n  databaseName: 'unnamed',\n  openConnections: 1,\n  isClosed: false\n}",
+  );
+  conn.root();
+  expect(inspect(conn, { breakLength: Infinity })).toBe(
+    "Connection { storage: 'memory', isOpen: true, before: undefined, root: <root: n> }",
+  );
+  conn.close();
+  expect(inspect(conn)).toBe("Connection { storage: 'memory', isOpen: false, before: undefined }");
+  db.close();
 });
 
 test('connection() opens a database, which is closed with it', () => {

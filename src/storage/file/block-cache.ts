@@ -7,8 +7,11 @@ const BLOCK_SHIFT = 14;
 /** Blocks that are read in one call when reading goes forward. */
 const RUN = 16;
 
-/** What is read of a block that is touched for the first time. */
-const GLANCE = 2048;
+/** What is read of a block that is touched for the first time: most records are no longer. */
+const GLANCE = 1024;
+
+/** Such reads go into pieces of memory of this size, one behind the other. */
+const SLAB = 1 << 14;
 
 /** A block is read as a whole when it is touched this often. */
 const PATIENCE = 6;
@@ -21,7 +24,7 @@ export const DEFAULT_CACHE_BYTES = 64 << 20;
  * call and no copy, unless it crosses the end of a block.
  *
  * Of a file that the cache can't hold, a block is read as a whole only when it is touched often; before that, only what is needed is
- * read, into memory that is used again. So lone loads cost one short read and make no garbage.
+ * read. So a lone load costs one short read, and no more memory than its record.
  *
  * A block has one slot it can be in (its number modulo the number of slots), so finding it is one comparison, and nothing is
  * kept in order. Views of a block may outlive its stay in the cache: blocks are never written to again, only replaced.
@@ -41,13 +44,18 @@ export class BlockCache {
   readonly #touches: Uint8Array;
   /** The cache can hold the whole file: then it is read in large pieces, wherever it is touched. */
   readonly #fits: boolean;
-  readonly #glance = Buffer.allocUnsafeSlow(GLANCE);
+  /** Where glances go; what is before `#slabUsed` was given away by {@link bytes}. */
+  #slab: Buffer = Buffer.alloc(0);
+  #slabUsed = 0;
+  /** The last glance: where it is in the slab and in the file. */
+  #glance = 0;
   #glanceStart = 0;
   #glanceFilled = 0;
   #lastMiss = -2;
   #size: number;
-  /** After {@link find}: the buffer that holds what was asked for. */
+  /** After {@link find}: the buffer that holds what was asked for, and where what is known in it ends. */
   block: Buffer = Buffer.alloc(0);
+  #blockEnd = 0;
 
   /** @param size bytes of the file that are committed: nothing behind them is ever read */
   constructor(system: FileSystem, fd: number, name: string, size: number, cacheBytes = DEFAULT_CACHE_BYTES) {
@@ -87,23 +95,27 @@ export class BlockCache {
     const number = Math.floor(position / BLOCK);
     const offset = position - number * BLOCK;
     const slot = number & this.#mask;
-    const isCached = this.#numbers[slot] === number && this.#filled[slot]! >= offset + length;
-    if (isCached && offset + length <= BLOCK) {
+    // A block never holds more than BLOCK bytes.
+    if (this.#numbers[slot] === number && this.#filled[slot]! >= offset + length) {
       this.block = this.#blocks[slot]!;
+      this.#blockEnd = this.#filled[slot]!;
       return offset;
     }
     const inGlance = position - this.#glanceStart;
     if (inGlance >= 0 && inGlance + length <= this.#glanceFilled) {
-      this.block = this.#glance;
-      return inGlance;
+      this.block = this.#slab;
+      this.#blockEnd = this.#glance + this.#glanceFilled;
+      return this.#glance + inGlance;
     }
-    if (length <= GLANCE && this.#isPassing(number, slot)) return this.#look(position);
+    if (this.#isPassing(number, slot)) return this.#look(position, length);
     if (offset + length > BLOCK) {
       this.block = this.#join(position, length);
+      this.#blockEnd = length;
       return 0;
     }
     this.#read(number);
     this.block = this.#blocks[slot]!;
+    this.#blockEnd = this.#filled[slot]!;
     return offset;
   }
 
@@ -117,20 +129,42 @@ export class BlockCache {
     return ++this.#touches[slot]! < PATIENCE;
   }
 
-  #look(position: number): number {
+  #look(position: number, length: number): number {
+    if (length > GLANCE) {
+      this.block = Buffer.allocUnsafeSlow(length);
+      this.#blockEnd = length;
+      this.#readInto(this.block, 0, length, position);
+      return 0;
+    }
+    if (this.#slab.length - this.#slabUsed < GLANCE) {
+      this.#slab = Buffer.allocUnsafeSlow(SLAB);
+      this.#slabUsed = 0;
+    }
+    const count = Math.min(GLANCE, this.#size - position);
     this.#glanceFilled = 0;
-    this.#glanceFilled = Math.min(GLANCE, this.#size - position);
-    this.#readInto(this.#glance, 0, this.#glanceFilled, position);
+    this.#readInto(this.#slab, this.#slabUsed, count, position);
+    this.#glance = this.#slabUsed;
     this.#glanceStart = position;
-    this.block = this.#glance;
-    return 0;
+    this.#glanceFilled = count;
+    this.block = this.#slab;
+    this.#blockEnd = this.#glance + count;
+    return this.#glance;
   }
 
   /** `length` bytes at `position`, to keep. Throws as {@link find}. */
   bytes(position: number, length: number): Buffer {
-    const offset = this.find(position, length);
-    const view = this.block.subarray(offset, offset + length);
-    return this.block === this.#glance ? Buffer.from(view) : view;
+    return this.#keep(this.find(position, length), length);
+  }
+
+  /** As {@link bytes}, for what comes at `offset` of {@link block} after what {@link find} was just asked for. */
+  following(offset: number, length: number, position: number): Buffer {
+    return offset + length <= this.#blockEnd ? this.#keep(offset, length) : this.bytes(position, length);
+  }
+
+  #keep(offset: number, length: number): Buffer {
+    const end = offset + length;
+    if (this.block === this.#slab && end > this.#slabUsed) this.#slabUsed = end;
+    return this.block.subarray(offset, end);
   }
 
   /** Bytes across blocks, as a copy; blocks that are not in memory are read for this only. */

@@ -10,6 +10,7 @@ import {
   DATA_HEADER,
   FIRST_POSITION,
   readNumber,
+  readWord,
   TransactionHeader,
   TRANSACTION_HEADER,
   type Metadata,
@@ -95,11 +96,15 @@ export class DataFile {
     const offset = this.#find(position, oid);
     const { block } = this.cache;
     const size = readNumber(block, offset + 34);
-    const tidHigh = block.readUInt32BE(offset + 8);
-    const tidLow = block.readUInt32BE(offset + 12);
+    const tidHigh = readWord(block, offset + 8);
+    const tidLow = readWord(block, offset + 12);
     if (size !== 0) {
       if (this.checksums !== undefined) this.#verify(position, size);
-      return new FileRecord(this.cache.bytes(position + DATA_HEADER, size), tidHigh, tidLow);
+      return new FileRecord(
+        this.cache.following(offset + DATA_HEADER, size, position + DATA_HEADER),
+        tidHigh,
+        tidLow,
+      );
     }
     const resolved = this.resolve(oid, position);
     if (resolved === undefined) throw new POSKeyError(oid);
@@ -240,8 +245,8 @@ export class DataFile {
     // Compared as two words: an oid as one number costs more, and this runs on every load.
     const matches =
       oid >= 0
-        ? block.readUInt32BE(offset + 4) === oid >>> 0 &&
-          block.readUInt32BE(offset) === Math.floor(oid / 0x1_0000_0000)
+        ? readWord(block, offset + 4) === oid >>> 0 &&
+          readWord(block, offset) === Math.floor(oid / 0x1_0000_0000)
         : this.header(position, undefined).oid === oid;
     if (!matches)
       throw new DamagedFileError(this.path, position, 'a pointer leads to the record of another object');

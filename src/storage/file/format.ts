@@ -51,9 +51,17 @@ export const Status = {
 
 const TWO_32 = 0x1_0000_0000;
 
+/** A 4-byte number that is known to be there: `Buffer.readUInt32BE` checks that, and costs more than all else in a load. */
+export function readWord(bytes: Uint8Array, offset: number): number {
+  return (
+    ((bytes[offset]! << 24) | (bytes[offset + 1]! << 16) | (bytes[offset + 2]! << 8) | bytes[offset + 3]!) >>>
+    0
+  );
+}
+
 /** An 8-byte position or length. Beyond 2^53, which only damage brings about, it is rounded and fits no file. */
-export function readNumber(bytes: Buffer, offset: number): number {
-  return bytes.readUInt32BE(offset) * TWO_32 + bytes.readUInt32BE(offset + 4);
+export function readNumber(bytes: Uint8Array, offset: number): number {
+  return readWord(bytes, offset) * TWO_32 + readWord(bytes, offset + 4);
 }
 
 /** Writes an 8-byte position or length. */
@@ -152,8 +160,8 @@ export class DataHeader {
   read(bytes: Buffer, offset: number, position: number): this {
     this.position = position;
     this.oid = oidFromBytes(bytes, offset);
-    this.tidHigh = bytes.readUInt32BE(offset + 8);
-    this.tidLow = bytes.readUInt32BE(offset + 12);
+    this.tidHigh = readWord(bytes, offset + 8);
+    this.tidLow = readWord(bytes, offset + 12);
     this.previous = readNumber(bytes, offset + 16);
     this.transaction = readNumber(bytes, offset + 24);
     this.version = bytes.readUInt16BE(offset + 32);

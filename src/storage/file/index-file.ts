@@ -14,10 +14,14 @@
 import { oidFromBigInt, oidToBigInt } from '../../ids';
 import { loads } from '../../pickle/index';
 import { OidIndex } from './oid-index';
+import { StoredBucket } from './stored-bucket';
 
 const Op = { PROTO: 0x80, STOP: 0x2e, TUPLE2: 0x86, NONE: 0x4e, BINPUT: 0x71, LONG_BINPUT: 0x72 } as const;
 const IntOp = { BININT: 0x4a, BININT1: 0x4b, BININT2: 0x4d, LONG1: 0x8a } as const;
 const BytesOp = { SHORT_BINBYTES: 0x43, BINBYTES: 0x42, SHORT_BINSTRING: 0x55, BINSTRING: 0x54 } as const;
+
+/** From this prefix on oids are beyond 2^53. */
+const FOREIGN_PREFIX = 0x20_0000_0000;
 
 /** A saved index and how far it goes. */
 export interface SavedIndex {
@@ -28,42 +32,38 @@ export interface SavedIndex {
 
 /** The bytes of an index file. They are Python's, byte for byte. */
 export function encodeIndexFile(index: OidIndex, position: number): Buffer {
-  const parts: Buffer[] = [pickled(encodeInt(position))];
-  let prefix = -1n;
-  let suffixes: number[] = [];
-  let positions: number[] = [];
-  const flush = (): void => {
-    if (suffixes.length > 0) parts.push(encodeBucket(prefix, suffixes, positions));
-    suffixes = [];
-    positions = [];
-  };
-  let lastHigh = -1;
-  index.forEach((oid, at) => {
-    if (oid >= 0) {
-      const high = Math.floor(oid / 0x1_0000);
-      if (high !== lastHigh) {
-        flush();
-        lastHigh = high;
-        prefix = BigInt(high);
-      }
-      suffixes.push(oid % 0x1_0000);
-    } else {
-      const value = oidToBigInt(oid);
-      if (value >> 16n !== prefix) {
-        flush();
-        lastHigh = -1;
-        prefix = value >> 16n;
-      }
-      suffixes.push(Number(value & 0xffffn));
-    }
-    positions.push(at);
-  });
-  flush();
-  parts.push(pickled(Buffer.from([Op.NONE])));
-  return Buffer.concat(parts);
+  return Buffer.concat([...indexFileParts(index, position)]);
 }
 
-/** Reads an index file of either form; `undefined` when it is none. */
+/** As {@link encodeIndexFile}, piece by piece. */
+export function* indexFileParts(index: OidIndex, position: number): IterableIterator<Buffer> {
+  yield pickled(encodeInt(position));
+  for (const { prefix, content } of index.buckets()) {
+    if (content.length > 0) yield* encodeBucket(prefix, content);
+  }
+  yield* foreignParts(index);
+  yield pickled(Buffer.from([Op.NONE]));
+}
+
+function* foreignParts(index: OidIndex): IterableIterator<Buffer> {
+  const oids = index.foreign();
+  for (let from = 0; from < oids.length;) {
+    const prefix = oidToBigInt(oids[from]!) >> 16n;
+    let to = from + 1;
+    while (to < oids.length && oidToBigInt(oids[to]!) >> 16n === prefix) to++;
+    const content = Buffer.allocUnsafe((to - from) * 8);
+    const bucket = new StoredBucket(content);
+    for (let rank = 0; rank < to - from; rank++) {
+      const oid = oids[from + rank]!;
+      content.writeUInt16BE(Number(oidToBigInt(oid) & 0xffffn), rank * 2);
+      bucket.setPosition(rank, index.get(oid));
+    }
+    yield* encodeBucket(Number(prefix), content);
+    from = to;
+  }
+}
+
+/** Reads an index file of either form; `undefined` when it is none. The index keeps the bytes, and changes them when it is changed. */
 export function decodeIndexFile(bytes: Buffer): SavedIndex | undefined {
   try {
     return new IndexReader(bytes).read() ?? decodeOldForm(bytes);
@@ -94,38 +94,28 @@ function encodeInt(value: number): Buffer {
   return Buffer.concat([Buffer.from([IntOp.LONG1, length]), digits.subarray(0, length)]);
 }
 
-function encodeBucket(prefix: bigint, suffixes: readonly number[], positions: readonly number[]): Buffer {
-  const count = suffixes.length;
-  const length = count * 8;
+function* encodeBucket(prefix: number, content: Buffer): IterableIterator<Buffer> {
+  const { length } = content;
   const short = length < 256;
-  const bytes = Buffer.allocUnsafe(2 + 8 + (short ? 2 : 5) + length + 2);
-  bytes[0] = Op.PROTO;
-  bytes[1] = 3;
-  bytes[2] = BytesOp.SHORT_BINBYTES;
-  bytes[3] = 6;
-  bytes.writeUIntBE(Number(prefix), 4, 6);
-  let at = 10;
-  if (short) {
-    bytes[at++] = BytesOp.SHORT_BINBYTES;
-    bytes[at++] = length;
-  } else {
-    bytes[at++] = BytesOp.BINBYTES;
-    at = bytes.writeUInt32LE(length, at);
-  }
-  for (let i = 0; i < count; i++) at = bytes.writeUInt16BE(suffixes[i]!, at);
-  for (let i = 0; i < count; i++) {
-    at = bytes.writeUInt16BE(Math.floor(positions[i]! / 0x1_0000_0000), at);
-    at = bytes.writeUInt32BE(positions[i]! % 0x1_0000_0000, at);
-  }
-  bytes[at++] = Op.TUPLE2;
-  bytes[at] = Op.STOP;
-  return bytes;
+  const head = Buffer.allocUnsafe(short ? 12 : 15);
+  head[0] = Op.PROTO;
+  head[1] = 3;
+  head[2] = BytesOp.SHORT_BINBYTES;
+  head[3] = 6;
+  head.writeUIntBE(prefix, 4, 6);
+  head[10] = short ? BytesOp.SHORT_BINBYTES : BytesOp.BINBYTES;
+  if (short) head[11] = length;
+  else head.writeUInt32LE(length, 11);
+  yield head;
+  yield content;
+  yield Buffer.from([Op.TUPLE2, Op.STOP]);
 }
 
 /** Reads the few opcodes that index files are made of. */
 class IndexReader {
   readonly #bytes: Buffer;
   #at = 0;
+  #lastPrefix = -1;
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
@@ -165,8 +155,25 @@ class IndexReader {
     const content = this.#byteString();
     if (this.#bytes[this.#at++] !== Op.TUPLE2) throw new RangeError('no tuple');
     this.#end();
-    fillBucket(index, prefix, content);
+    this.#fill(index, prefix, content);
     return true;
+  }
+
+  #fill(index: OidIndex, prefixBytes: Buffer, content: Buffer): void {
+    const count = content.length / 8;
+    if (prefixBytes.length !== 6 || !Number.isInteger(count)) throw new RangeError('no bucket');
+    const prefix = prefixBytes.readUIntBE(0, 6);
+    if (prefix <= this.#lastPrefix) throw new RangeError('no order');
+    this.#lastPrefix = prefix;
+    if (prefix < FOREIGN_PREFIX) {
+      index.addBucket(prefix, content);
+      return;
+    }
+    const bucket = new StoredBucket(content);
+    for (let rank = 0; rank < count; rank++) {
+      const oid = oidFromBigInt((BigInt(prefix) << 16n) | BigInt(bucket.suffix(rank)));
+      index.set(oid, bucket.position(rank));
+    }
   }
 
   #byteString(): Buffer {
@@ -202,24 +209,6 @@ class IndexReader {
     this.#at += length;
     return start;
   }
-}
-
-function fillBucket(index: OidIndex, prefix: Buffer, content: Buffer): void {
-  const count = content.length / 8;
-  if (prefix.length !== 6 || !Number.isInteger(count)) throw new RangeError('no bucket');
-  const high = prefix.readUIntBE(0, 6);
-  if (high < 0x20_0000_0000) {
-    index.addBucket(high, content);
-    return;
-  }
-  for (let i = 0; i < count; i++) {
-    const oid = oidFromBigInt((BigInt(high) << 16n) | BigInt(content.readUInt16BE(i * 2)));
-    index.set(oid, readPosition(content, count * 2 + i * 6));
-  }
-}
-
-function readPosition(content: Buffer, offset: number): number {
-  return content.readUInt16BE(offset) * 0x1_0000_0000 + content.readUInt32BE(offset + 2);
 }
 
 function decodeOldForm(bytes: Buffer): SavedIndex | undefined {

@@ -1,183 +1,45 @@
 /**
  * Where each object's newest record is: a sorted map from oids to file positions, at most 16 bytes an object.
  *
- * Oids are dealt out by counting, so they are dense at first and thin out as objects are packed away. A page
- * covers 4,096 oids and is kept in one of two shapes: sparse (sorted offsets and their positions, 10 bytes an entry plus
- * room to grow) while it holds few, dense (one position per oid) once that is smaller. Foreign oids, which
- * are negative numbers in memory, are few, and are kept in a map of their own.
+ * Oids are dealt out by counting, so they are dense at first and thin out as objects are packed away. What comes from an index file stays
+ * in the form that it has there ({@link StoredBucket}) until an oid is added to it; what is added is kept in pages ({@link Page}). Foreign
+ * oids, which are negative numbers in memory, are few, and are kept in a map of their own.
  */
 import { oidToBigInt, type Oid } from '../../ids';
+import { Page, PAGE_SIZE } from './index-page';
+import { StoredBucket } from './stored-bucket';
 
-const PAGE_SIZE = 4096;
-const PAGE_BITS = 12;
-/** A bucket of an index file covers 65,536 oids. */
-const PAGES_PER_BUCKET = 16;
-/** At this many entries a dense page (8 bytes an oid) takes no more than 14 bytes an entry. */
-const DENSE_FROM = 2400;
-
-class Page {
-  /** Entries that are set. */
-  count = 0;
-  /** Sorted offsets of a sparse page; undefined in a dense one. */
-  offsets: Uint16Array | undefined = new Uint16Array(4);
-  /** Positions: by rank in a sparse page, by offset in a dense one (0: none). */
-  positions: Float64Array = new Float64Array(4);
-
-  /** Takes in entries `from` to `to` of a bucket with `count` entries. */
-  fill(content: Buffer, from: number, to: number, count: number): void {
-    const added = to - from;
-    if (this.count === 0 && isAscending(content, from, to)) {
-      const dense = added >= DENSE_FROM;
-      const offsets = dense ? undefined : new Uint16Array(added);
-      const positions = new Float64Array(dense ? PAGE_SIZE : added);
-      for (let i = 0; i < added; i++) {
-        const offset = content.readUInt16BE((from + i) * 2) % PAGE_SIZE;
-        if (offsets !== undefined) offsets[i] = offset;
-        positions[dense ? offset : i] = readPosition(content, count * 2 + (from + i) * 6);
-      }
-      this.offsets = offsets;
-      this.positions = positions;
-      this.count = added;
-      return;
-    }
-    for (let i = from; i < to; i++) {
-      this.set(content.readUInt16BE(i * 2) % PAGE_SIZE, readPosition(content, count * 2 + i * 6));
-    }
-  }
-
-  get(offset: number): number {
-    if (this.offsets === undefined) return this.positions[offset]!;
-    const rank = this.rank(this.offsets, offset);
-    return rank < this.count && this.offsets[rank] === offset ? this.positions[rank]! : 0;
-  }
-
-  set(offset: number, position: number): void {
-    const { offsets } = this;
-    if (offsets === undefined) {
-      if (this.positions[offset] === 0) this.count++;
-      this.positions[offset] = position;
-      return;
-    }
-    const rank = this.rank(offsets, offset);
-    if (rank < this.count && offsets[rank] === offset) {
-      this.positions[rank] = position;
-    } else if (this.count === DENSE_FROM) {
-      this.makeDense(offsets);
-      this.set(offset, position);
-    } else {
-      this.insert(offsets, rank, offset, position);
-    }
-  }
-
-  delete(offset: number): void {
-    const { offsets } = this;
-    if (offsets === undefined) {
-      if (this.positions[offset] !== 0) this.count--;
-      this.positions[offset] = 0;
-      return;
-    }
-    const rank = this.rank(offsets, offset);
-    if (rank >= this.count || offsets[rank] !== offset) return;
-    offsets.copyWithin(rank, rank + 1, this.count);
-    this.positions.copyWithin(rank, rank + 1, this.count);
-    this.count--;
-  }
-
-  /** First offset ≥ `from` that is set, or -1. */
-  next(from: number): number {
-    if (this.offsets === undefined) {
-      for (let offset = from; offset < PAGE_SIZE; offset++) if (this.positions[offset] !== 0) return offset;
-      return -1;
-    }
-    const rank = this.rank(this.offsets, from);
-    return rank < this.count ? this.offsets[rank]! : -1;
-  }
-
-  /** Last offset that is set, or -1. */
-  last(): number {
-    if (this.offsets !== undefined) return this.count === 0 ? -1 : this.offsets[this.count - 1]!;
-    for (let offset = PAGE_SIZE - 1; offset >= 0; offset--) if (this.positions[offset] !== 0) return offset;
-    return -1;
-  }
-
-  private rank(offsets: Uint16Array, offset: number): number {
-    const { count } = this;
-    if (count === 0 || offsets[count - 1]! < offset) return count;
-    let low = 0;
-    let high = count - 1;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (offsets[middle]! < offset) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  private insert(offsets: Uint16Array, rank: number, offset: number, position: number): void {
-    const { count } = this;
-    if (count === offsets.length) {
-      const capacity = Math.min(DENSE_FROM, count + (count >> 2) + 4);
-      const grownOffsets = new Uint16Array(capacity);
-      const grownPositions = new Float64Array(capacity);
-      grownOffsets.set(offsets);
-      grownPositions.set(this.positions);
-      this.offsets = offsets = grownOffsets;
-      this.positions = grownPositions;
-    }
-    if (rank < count) {
-      offsets.copyWithin(rank + 1, rank, count);
-      this.positions.copyWithin(rank + 1, rank, count);
-    }
-    offsets[rank] = offset;
-    this.positions[rank] = position;
-    this.count++;
-  }
-
-  private makeDense(offsets: Uint16Array): void {
-    const dense = new Float64Array(PAGE_SIZE);
-    for (let rank = 0; rank < this.count; rank++) dense[offsets[rank]!] = this.positions[rank]!;
-    this.positions = dense;
-    this.offsets = undefined;
-  }
-}
-
-function isAscending(content: Buffer, from: number, to: number): boolean {
-  for (let i = from + 1; i < to; i++) {
-    if (content.readUInt16BE(i * 2) <= content.readUInt16BE(i * 2 - 2)) return false;
-  }
-  return true;
-}
-
-function readPosition(content: Buffer, offset: number): number {
-  return content.readUInt16BE(offset) * 0x1_0000_0000 + content.readUInt32BE(offset + 2);
-}
-
+/** Oids of a bucket of an index file. */
+const BUCKET_SIZE = 0x1_0000;
+const PAGES_PER_BUCKET = BUCKET_SIZE / PAGE_SIZE;
 /** Page numbers below this are found in an array, the rest in a map: oids may begin anywhere below 2^53. */
 const ARRAY_PAGES = 1 << 16;
+/** What a page takes beside its arrays, about. */
+const PAGE_BYTES = 400;
 
 /** A sorted map from oids to file positions. 0 is no position. */
 export class OidIndex {
   #size = 0;
+  /** By prefix. Those of one prefix are either in a stored bucket or in pages. */
+  readonly #stored = new Map<number, StoredBucket>();
   readonly #pages: (Page | undefined)[] = [];
   readonly #farPages = new Map<number, Page>();
   readonly #foreign = new Map<Oid, number>();
-  /** Keys of the two maps in order, made when needed. */
+  /** Keys of the maps in order, made when needed. */
+  #storedOrder: number[] | undefined;
   #farOrder: number[] | undefined;
   #foreignOrder: Oid[] | undefined;
   /** The page used last: loads and scans often stay within one. */
   #lastNumber = -1;
   #lastPage: Page | undefined;
 
-  /** Buckets of an index file that nobody looked at yet, by their prefix: see {@link addBucket}. */
-  readonly #unread = new Map<number, Buffer>();
-
-  /**
-   * Takes in a bucket of an index file: n 2-byte rests of oids, sorted, then n 6-byte positions, for the oids that begin with
-   * `prefix`. It is decoded when one of them is asked for, so that opening a large file costs next to nothing.
-   */
+  /** Takes in a bucket of an index file, with the oids that begin with `prefix`; none of them may be in the index. */
   addBucket(prefix: number, content: Buffer): void {
-    this.#unread.set(prefix, content);
-    this.#size += content.length / 8;
+    if (content.length === 0) return;
+    const bucket = new StoredBucket(content);
+    this.#stored.set(prefix, bucket);
+    this.#storedOrder = undefined;
+    this.#size += bucket.count;
   }
 
   /** Number of objects. */
@@ -188,10 +50,10 @@ export class OidIndex {
   /** Bytes that the entries take, for tests and reports. */
   get bytes(): number {
     let bytes = 0;
-    for (const content of this.#unread.values()) bytes += content.length;
+    for (const { content } of this.#stored.values()) bytes += content.length;
     for (const page of [...this.#pages, ...this.#farPages.values()]) {
-      // Beside its arrays a page takes about this much for its objects.
-      if (page !== undefined) bytes += page.positions.byteLength + (page.offsets?.byteLength ?? 0) + 400;
+      if (page !== undefined)
+        bytes += page.positions.byteLength + (page.offsets?.byteLength ?? 0) + PAGE_BYTES;
     }
     return bytes + this.#foreign.size * 40;
   }
@@ -200,7 +62,18 @@ export class OidIndex {
   get(oid: Oid): number {
     if (oid < 0) return this.#foreign.get(oid) ?? 0;
     const number = Math.floor(oid / PAGE_SIZE);
-    const page = number === this.#lastNumber ? this.#lastPage : this.#page(number);
+    if (number === this.#lastNumber) return this.#lastPage!.get(oid % PAGE_SIZE);
+    if (this.#stored.size > 0) {
+      const prefix = Math.floor(oid / BUCKET_SIZE);
+      const bucket = this.#stored.get(prefix);
+      if (bucket !== undefined) {
+        const rank = bucket.find(oid - prefix * BUCKET_SIZE);
+        if (rank >= 0) return bucket.position(rank);
+        if (bucket.isAscending()) return 0;
+        this.#decode(prefix);
+      }
+    }
+    const page = this.#page(number);
     return page === undefined ? 0 : page.get(oid % PAGE_SIZE);
   }
 
@@ -210,9 +83,9 @@ export class OidIndex {
       this.#foreign.set(oid, position);
       return;
     }
+    if (this.#stored.size > 0 && this.#setStored(oid, position)) return;
     const number = Math.floor(oid / PAGE_SIZE);
-    let page = number === this.#lastNumber ? this.#lastPage : this.#page(number);
-    if (page === undefined) page = this.#addPage(number);
+    const page = this.#page(number) ?? this.#addPage(number);
     const before = page.count;
     page.set(oid % PAGE_SIZE, position);
     this.#size += page.count - before;
@@ -223,6 +96,8 @@ export class OidIndex {
       if (this.#foreign.delete(oid)) this.#foreignOrder = undefined;
       return;
     }
+    const prefix = Math.floor(oid / BUCKET_SIZE);
+    if (this.#stored.has(prefix)) this.#decode(prefix);
     const page = this.#page(Math.floor(oid / PAGE_SIZE));
     if (page === undefined) return;
     const before = page.count;
@@ -234,46 +109,16 @@ export class OidIndex {
   maxOid(): bigint {
     const foreign = this.#sortedForeign();
     if (foreign.length > 0) return oidToBigInt(foreign[foreign.length - 1]!);
-    const unread = this.#maxUnread();
-    const far = this.#sortedFar();
-    for (let i = far.length - 1; i >= 0; i--) {
-      const last = this.#farPages.get(far[i]!)!.last();
-      if (last >= 0) return BigInt(Math.max(unread, far[i]! * PAGE_SIZE + last));
-    }
-    for (let number = this.#pages.length - 1; number >= 0; number--) {
-      const last = this.#pages[number]?.last() ?? -1;
-      if (last >= 0) return BigInt(Math.max(unread, number * PAGE_SIZE + last));
-    }
-    return BigInt(unread);
-  }
-
-  /** The greatest oid among the buckets that are not decoded, found without decoding. */
-  #maxUnread(): number {
-    let prefix = -1;
-    for (const each of this.#unread.keys()) prefix = Math.max(prefix, each);
-    if (prefix < 0) return -1;
-    const content = this.#unread.get(prefix)!;
-    // They are sorted.
-    const last = content.readUInt16BE(content.length / 4 - 2);
-    return prefix * PAGES_PER_BUCKET * PAGE_SIZE + last;
+    return BigInt(Math.max(this.#maxStored(), this.#maxInPages()));
   }
 
   /** The first oid at or after `from`, in the order of unsigned integers; `undefined` at the end. */
   next(from: Oid): Oid | undefined {
     if (from < 0) return this.#nextForeign(oidToBigInt(from));
-    this.#readAll();
-    const first = Math.floor(from / PAGE_SIZE);
-    const start = from % PAGE_SIZE;
-    for (let number = first; number < this.#pages.length; number++) {
-      const found = this.#pages[number]?.next(number === first ? start : 0) ?? -1;
-      if (found >= 0) return (number * PAGE_SIZE + found) as Oid;
-    }
-    const far = this.#sortedFar();
-    for (let i = lowerBound(far, first); i < far.length; i++) {
-      const found = this.#farPages.get(far[i]!)!.next(far[i] === first ? start : 0);
-      if (found >= 0) return (far[i]! * PAGE_SIZE + found) as Oid;
-    }
-    return this.#sortedForeign()[0];
+    const stored = this.#stored.size === 0 ? -1 : this.#nextStored(from);
+    const paged = this.#nextInPages(from, stored < 0 ? Infinity : stored / PAGE_SIZE);
+    if (paged >= 0 && (stored < 0 || paged < stored)) return paged as Oid;
+    return stored >= 0 ? (stored as Oid) : this.#sortedForeign()[0];
   }
 
   /** The first oid after `oid`. */
@@ -283,44 +128,106 @@ export class OidIndex {
 
   /** Calls `visit` for every entry, in the order of unsigned oids. */
   forEach(visit: (oid: Oid, position: number) => void): void {
-    this.#readAll();
-    for (let number = 0; number < this.#pages.length; number++) {
-      const page = this.#pages[number];
-      if (page !== undefined) visitPage(page, number, visit);
+    for (const prefix of this.#prefixes()) {
+      const bucket = this.#stored.get(prefix);
+      if (bucket === undefined) {
+        const first = prefix * PAGES_PER_BUCKET;
+        for (let number = first; number < first + PAGES_PER_BUCKET; number++) {
+          const page = this.#pageAt(number);
+          if (page !== undefined) visitPage(page, number, visit);
+        }
+      } else {
+        const base = prefix * BUCKET_SIZE;
+        for (let rank = 0; rank < bucket.count; rank++)
+          visit((base + bucket.suffix(rank)) as Oid, bucket.position(rank));
+      }
     }
-    for (const number of this.#sortedFar()) visitPage(this.#farPages.get(number)!, number, visit);
     for (const oid of this.#sortedForeign()) visit(oid, this.#foreign.get(oid)!);
   }
 
-  #readAll(): void {
-    for (const prefix of this.#unread.keys()) this.#read(prefix);
+  /** Buckets as an index file has them, in order, foreign oids left out; some may be empty. */
+  *buckets(): IterableIterator<{ readonly prefix: number; readonly content: Buffer }> {
+    for (const prefix of this.#prefixes()) {
+      const stored = this.#stored.get(prefix);
+      yield { prefix, content: stored === undefined ? this.#encode(prefix) : stored.content };
+    }
   }
 
-  /** Decodes a bucket that was only taken in. */
-  #read(prefix: number): void {
-    const content = this.#unread.get(prefix)!;
-    this.#unread.delete(prefix);
-    const count = content.length / 8;
+  /** The foreign oids in order. */
+  foreign(): readonly Oid[] {
+    return this.#sortedForeign();
+  }
+
+  /** The prefixes that occur, in order. Buckets in disorder are pages afterwards. */
+  #prefixes(): number[] {
+    for (const [prefix, bucket] of this.#stored) if (!bucket.isAscending()) this.#decode(prefix);
+    const prefixes = new Set(this.#stored.keys());
+    for (let number = 0; number < this.#pages.length; number++) {
+      if (this.#pages[number] !== undefined) prefixes.add(Math.floor(number / PAGES_PER_BUCKET));
+    }
+    for (const number of this.#farPages.keys()) prefixes.add(Math.floor(number / PAGES_PER_BUCKET));
+    return [...prefixes].sort((a, b) => a - b);
+  }
+
+  #encode(prefix: number): Buffer {
+    const first = prefix * PAGES_PER_BUCKET;
+    let count = 0;
+    for (let place = 0; place < PAGES_PER_BUCKET; place++) count += this.#pageAt(first + place)?.count ?? 0;
+    const content = Buffer.allocUnsafeSlow(count * 8);
+    const bucket = new StoredBucket(content);
+    let rank = 0;
+    const add = (oid: Oid, position: number): void => {
+      content.writeUInt16BE(oid % BUCKET_SIZE, rank * 2);
+      bucket.setPosition(rank++, position);
+    };
+    for (let place = 0; place < PAGES_PER_BUCKET; place++) {
+      const page = this.#pageAt(first + place);
+      if (page !== undefined) visitPage(page, first + place, add);
+    }
+    return content;
+  }
+
+  /** True when the oid is in a stored bucket, and has its position there now. */
+  #setStored(oid: Oid, position: number): boolean {
+    const prefix = Math.floor(oid / BUCKET_SIZE);
+    const bucket = this.#stored.get(prefix);
+    if (bucket === undefined) return false;
+    const rank = bucket.find(oid % BUCKET_SIZE);
+    if (rank < 0) {
+      this.#decode(prefix);
+      return false;
+    }
+    bucket.setPosition(rank, position);
+    return true;
+  }
+
+  /** Makes pages of a stored bucket. */
+  #decode(prefix: number): void {
+    const bucket = this.#stored.get(prefix)!;
+    this.#stored.delete(prefix);
+    this.#storedOrder = undefined;
+    const { count } = bucket;
     for (let from = 0; from < count;) {
-      const inBucket = content.readUInt16BE(from * 2) >> PAGE_BITS;
+      const inBucket = Math.floor(bucket.suffix(from) / PAGE_SIZE);
       let to = from + 1;
-      while (to < count && content.readUInt16BE(to * 2) >> PAGE_BITS === inBucket) to++;
+      while (to < count && Math.floor(bucket.suffix(to) / PAGE_SIZE) === inBucket) to++;
       const number = prefix * PAGES_PER_BUCKET + inBucket;
       const page = this.#page(number) ?? this.#addPage(number);
       const before = page.count;
-      page.fill(content, from, to, count);
+      page.fill(bucket, from, to);
       // They were counted when they came; an index file in disorder may hold some twice.
       this.#size += page.count - before - (to - from);
       from = to;
     }
   }
 
+  #pageAt(number: number): Page | undefined {
+    return number < ARRAY_PAGES ? this.#pages[number] : this.#farPages.get(number);
+  }
+
   #page(number: number): Page | undefined {
-    if (this.#unread.size > 0) {
-      const prefix = Math.floor(number / PAGES_PER_BUCKET);
-      if (this.#unread.has(prefix)) this.#read(prefix);
-    }
-    const page = number < ARRAY_PAGES ? this.#pages[number] : this.#farPages.get(number);
+    if (number === this.#lastNumber) return this.#lastPage;
+    const page = this.#pageAt(number);
     if (page !== undefined) {
       this.#lastNumber = number;
       this.#lastPage = page;
@@ -340,6 +247,60 @@ export class OidIndex {
     this.#lastNumber = number;
     this.#lastPage = page;
     return page;
+  }
+
+  #nextStored(from: number): number {
+    const order = (this.#storedOrder ??= [...this.#stored.keys()].sort((a, b) => a - b));
+    const first = Math.floor(from / BUCKET_SIZE);
+    for (let i = lowerBound(order, first); i < order.length; i++) {
+      const prefix = order[i]!;
+      const bucket = this.#stored.get(prefix)!;
+      if (!bucket.isAscending()) {
+        this.#decode(prefix);
+        return this.#nextStored(from);
+      }
+      const rank = prefix === first ? bucket.from(from % BUCKET_SIZE) : 0;
+      if (rank < bucket.count) return prefix * BUCKET_SIZE + bucket.suffix(rank);
+    }
+    return -1;
+  }
+
+  /** The first oid at or after `from` in a page up to number `last`, or -1. */
+  #nextInPages(from: number, last: number): number {
+    const first = Math.floor(from / PAGE_SIZE);
+    const start = from % PAGE_SIZE;
+    for (let number = first; number <= last && number < this.#pages.length; number++) {
+      const found = this.#pages[number]?.next(number === first ? start : 0) ?? -1;
+      if (found >= 0) return number * PAGE_SIZE + found;
+    }
+    if (this.#farPages.size === 0) return -1;
+    const far = this.#sortedFar();
+    for (let i = lowerBound(far, first); i < far.length && far[i]! <= last; i++) {
+      const found = this.#farPages.get(far[i]!)!.next(far[i] === first ? start : 0);
+      if (found >= 0) return far[i]! * PAGE_SIZE + found;
+    }
+    return -1;
+  }
+
+  #maxStored(): number {
+    let prefix = -1;
+    for (const each of this.#stored.keys()) prefix = Math.max(prefix, each);
+    if (prefix < 0) return -1;
+    const bucket = this.#stored.get(prefix)!;
+    return prefix * BUCKET_SIZE + bucket.suffix(bucket.count - 1);
+  }
+
+  #maxInPages(): number {
+    const far = this.#sortedFar();
+    for (let i = far.length - 1; i >= 0; i--) {
+      const last = this.#farPages.get(far[i]!)!.last();
+      if (last >= 0) return far[i]! * PAGE_SIZE + last;
+    }
+    for (let number = this.#pages.length - 1; number >= 0; number--) {
+      const last = this.#pages[number]?.last() ?? -1;
+      if (last >= 0) return number * PAGE_SIZE + last;
+    }
+    return -1;
   }
 
   #nextForeign(least: bigint): Oid | undefined {

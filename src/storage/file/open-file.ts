@@ -7,11 +7,14 @@ import { DataFile } from './data-file';
 import { DamagedFileError } from './errors';
 import { readFully, writeFully, type FileSystem } from './file-system';
 import { FIRST_POSITION, MAGIC, PYTHON_2_MAGIC } from './format';
-import { decodeIndexFile, encodeIndexFile } from './index-file';
+import { decodeIndexFile, indexFileParts } from './index-file';
 import { OidIndex } from './oid-index';
 import { scanFile, verifyIndex, type ScanResult } from './open-scan';
 import type { FileWarning } from './options';
 import { ScanBuffer } from './scan-buffer';
+
+/** An index is written in pieces of this size. */
+const WRITE_BYTES = 1 << 20;
 
 /** What {@link openDataFile} is told. */
 export interface OpenRequest {
@@ -187,10 +190,28 @@ export function saveIndex(system: FileSystem, name: string, index: OidIndex, pos
   const temporary = `${name}.index_tmp`;
   const fd = system.open(temporary, 'w');
   try {
-    writeFully(system, fd, encodeIndexFile(index, position), 0);
+    writeParts(system, fd, indexFileParts(index, position));
     system.sync(fd);
   } finally {
     system.close(fd);
   }
   system.rename(temporary, `${name}.index`);
+}
+
+function writeParts(system: FileSystem, fd: number, parts: Iterable<Buffer>): void {
+  let group: Buffer[] = [];
+  let grouped = 0;
+  let at = 0;
+  const write = (): void => {
+    writeFully(system, fd, Buffer.concat(group, grouped), at);
+    at += grouped;
+    group = [];
+    grouped = 0;
+  };
+  for (const part of parts) {
+    group.push(part);
+    grouped += part.length;
+    if (grouped >= WRITE_BYTES) write();
+  }
+  write();
 }

@@ -8,7 +8,6 @@ import {
   DataHeader,
   DATA_HEADER,
   FIRST_POSITION,
-  readNumber,
   Status,
   TransactionHeader,
   TRANSACTION_HEADER,
@@ -122,8 +121,7 @@ class OpenScan {
   /** Too short to be a transaction: is it damage inside the file, or junk at its end? */
   #explainShortLength(position: number): TailKind {
     const reader = this.#reader;
-    const offset = reader.find(reader.size - 8, 8);
-    const lastLength = readNumber(reader.buffer, offset);
+    const lastLength = reader.number(reader.size - 8);
     if (reader.size - lastLength < position || lastLength < TRANSACTION_HEADER) return 'garbage';
     throw this.#damage(position, 'the length of a transaction is less than that of its header');
   }
@@ -166,8 +164,7 @@ class OpenScan {
 
   #checkEnd(): void {
     const header = this.#header;
-    const offset = this.#reader.find(header.end, 8);
-    if (readNumber(this.#reader.buffer, offset) !== header.length) {
+    if (this.#reader.number(header.end) !== header.length) {
       throw this.#damage(header.end, 'the two lengths of a transaction differ');
     }
   }
@@ -196,8 +193,7 @@ export function verifyIndex(reader: ScanBuffer, index: OidIndex, end: number): T
   let lastTid: Tid | undefined;
   let position = end;
   while (position > FIRST_POSITION) {
-    const trailer = reader.find(position - 8, 8);
-    const length = readNumber(reader.buffer, trailer);
+    const length = reader.number(position - 8);
     position -= length + 8;
     if (!(position >= FIRST_POSITION) || length < TRANSACTION_HEADER) return undefined;
     const offset = reader.find(position, TRANSACTION_HEADER);

@@ -1,6 +1,6 @@
 import type { DataFile } from './data-file';
 import { DamagedFileError } from './errors';
-import { DataHeader, DATA_HEADER, readNumber, TransactionHeader, TRANSACTION_HEADER } from './format';
+import { DataHeader, DATA_HEADER, TransactionHeader, TRANSACTION_HEADER } from './format';
 import type { ScanBuffer } from './scan-buffer';
 
 /** Goes through records in file order and checks their structure on the way. */
@@ -27,8 +27,7 @@ export class RecordWalker {
       throw new DamagedFileError(this.#file.path, position, 'the length of a transaction is impossible');
     }
     if (header.next > reader.size) reader.size = this.#file.size;
-    const trailer = this.#find(header.end, 8);
-    if (readNumber(reader.buffer, trailer) !== header.length) {
+    if (reader.number(header.end) !== header.length) {
       throw new DamagedFileError(this.#file.path, header.end, 'the two lengths of a transaction differ');
     }
     return header;
@@ -46,8 +45,7 @@ export class RecordWalker {
 
   /** What the record points back to; it must have no data. */
   back(): number {
-    const offset = this.#find(this.#record.position + DATA_HEADER, 8);
-    return readNumber(this.reader.buffer, offset);
+    return this.reader.number(this.#record.position + DATA_HEADER);
   }
 
   /** The record's data, until the next call of anything here. */

@@ -1,16 +1,20 @@
 import { CorruptionError } from '../../errors';
 import { readFully, type FileSystem } from './file-system';
+import { readNumber } from './format';
 
-/** Bytes read ahead. */
+/** Bytes read ahead: at first, and after some going forward. */
+const FIRST_WINDOW = 1 << 14;
 const WINDOW = 1 << 20;
 
-/** Reads a file from front to back (or anywhere, less well) through one large window. */
+/** Reads a file from front to back (or anywhere, less well) through one window, which grows on the way. */
 export class ScanBuffer {
   readonly #system: FileSystem;
   readonly #fd: number;
   readonly #name: string;
   #start = 0;
   #filled = 0;
+  #window = 0;
+  readonly #word = Buffer.alloc(8);
   /** Where {@link find} found it. It is overwritten by later calls. */
   buffer: Buffer = Buffer.alloc(0);
   /** Bytes of the file to be read. */
@@ -30,6 +34,16 @@ export class ScanBuffer {
     return this.#load(position, length);
   }
 
+  /** The 8-byte number at `position`. Reading elsewhere goes on where it was. */
+  number(position: number): number {
+    const offset = position - this.#start;
+    if (offset >= 0 && offset + 8 <= this.#filled) return readNumber(this.buffer, offset);
+    this.#require(position, 8);
+    const filled = readFully(this.#system, this.#fd, this.#word, 0, 8, position);
+    this.#require(position, 8, position + filled);
+    return readNumber(this.#word, 0);
+  }
+
   /** A copy of `length` bytes at `position`. */
   copy(position: number, length: number): Buffer {
     const copy = Buffer.allocUnsafeSlow(length);
@@ -45,8 +59,11 @@ export class ScanBuffer {
 
   #load(position: number, length: number): number {
     this.#require(position, length);
-    if (this.buffer.length < length) this.buffer = Buffer.allocUnsafeSlow(Math.max(WINDOW, length));
-    const wanted = Math.min(this.buffer.length, this.size - position);
+    const goesOn = position >= this.#start && position <= this.#start + this.#filled && this.#filled > 0;
+    this.#window = goesOn ? Math.min(this.#window * 4, WINDOW) : FIRST_WINDOW;
+    const room = Math.max(this.#window, length);
+    if (this.buffer.length < room) this.buffer = Buffer.allocUnsafeSlow(room);
+    const wanted = Math.min(room, this.size - position);
     this.#start = position;
     this.#filled = readFully(this.#system, this.#fd, this.buffer, 0, wanted, position);
     this.#require(position, length, position + this.#filled);

@@ -55,6 +55,27 @@ it('does what a sorted map does', () => {
   );
 });
 
+it('finds every entry of a bucket whose order is damaged, and goes on in order', () => {
+  const entries = [9, 3, 70, 4, 200].map((suffix, place) => [suffix, 1000 + place] as const);
+  const content = Buffer.alloc(entries.length * 8);
+  for (const [rank, [suffix, at]] of entries.entries()) {
+    content.writeUInt16BE(suffix, rank * 2);
+    content.writeUIntBE(at, entries.length * 2 + rank * 6, 6);
+  }
+  const sorted = [...entries].sort(([a], [b]) => a - b).map(([suffix, at]) => [0x2_0000 + suffix, at]);
+  const disordered = (): OidIndex => {
+    const index = new OidIndex();
+    index.addBucket(2, Buffer.from(content));
+    return index;
+  };
+  const got = disordered();
+  for (const [suffix, at] of entries) expect(got.get((0x2_0000 + suffix) as Oid)).toBe(at);
+  expect(got.get(0x2_0005 as Oid)).toBe(0);
+  expect(entriesOf(disordered())).toEqual(sorted);
+  expect(disordered().next(0 as Oid)).toBe(0x2_0003);
+  expect(encodeIndexFile(disordered(), 4).equals(encodeIndexFile(got, 4))).toBe(true);
+});
+
 it('takes at most 16 bytes an object, dense or half empty', () => {
   for (const gap of [1, 2, 7]) {
     const index = new OidIndex();

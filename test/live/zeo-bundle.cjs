@@ -27,7 +27,9 @@ function bundlePath() {
       contents: `
         export * from './zeo/index';
         export * from './storage/index';
+        export { ConflictError } from './errors';
         export { oidToBytes } from './ids';
+        export { className } from './record/index';
         export { registry } from './persistence/index';
         export { mergeCounters, record, textOf } from './testing/records';`,
       resolveDir: path.join(root, 'src'),

@@ -42,15 +42,15 @@ function isOn(value) {
 }
 
 /** What a storage section, or the one that it wraps, asks for. */
-function storageOf(section, base) {
-  const inside = section.sections[0] && storageOf(section.sections[0], base);
-  const blobs = section.keys['blob-dir'] && path.join(base, section.keys['blob-dir']);
+function storageOf(section) {
+  const inside = section.sections[0] && storageOf(section.sections[0]);
+  const blobs = section.keys['blob-dir'] && path.resolve(section.keys['blob-dir']);
   if (section.type === 'blobstorage') return { ...inside, blobs };
   return {
     ...inside,
     kind: KINDS[section.type],
     ...(section.type === 'filestorage' && {
-      path: path.join(base, section.keys.path),
+      path: path.resolve(section.keys.path),
       blobs,
       readOnly: isOn(section.keys['read-only']),
       packGc: !/^(0|no|false|off)$/i.test(section.keys['pack-gc'] ?? ''),
@@ -61,7 +61,6 @@ function storageOf(section, base) {
 /** The flags and the storages of a file; relative paths are meant from the present directory. */
 function readConfig(file) {
   const { sections } = parse(fs.readFileSync(file, 'utf8'));
-  const base = process.cwd();
   const zeo = sections.find(({ type }) => type === 'zeo');
   const tls = zeo.sections.find(({ type }) => type === 'ssl')?.keys ?? {};
   const log = sections
@@ -79,10 +78,10 @@ function readConfig(file) {
     'ssl-cert': tls.certificate,
     'ssl-key': tls.key,
     'ssl-ca': tls.authenticate,
-    log: log && path.join(base, log.keys.path),
+    log: log && path.resolve(log.keys.path),
     storages: sections
       .filter(({ type }) => type in KINDS || type === 'blobstorage')
-      .map((section) => ({ name: section.name || '1', packGc: true, ...storageOf(section, base) })),
+      .map((section) => ({ name: section.name || '1', packGc: true, ...storageOf(section) })),
   };
 }
 

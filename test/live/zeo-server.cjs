@@ -74,12 +74,20 @@ const HEX = {
   decode: (record) => Buffer.from(Buffer.from(record.subarray(2)).toString('latin1'), 'hex'),
 };
 
-/** Clients keep records in hexadecimal digits: they pass as they are, and are read only for merging and packing. */
-function readingHex(storage) {
-  const { encode, decode } = HEX;
-  const register = storage.registerDB;
-  storage.registerDB = (host) =>
-    register.call(storage, {
+/** Clients keep records in hexadecimal digits: they pass as they are, and are read for merging, packing and naming only. */
+class ServerHexStorage extends zodb.TransformStorage {
+  constructor(base) {
+    super(base, {
+      name: 'serverhex',
+      boundToTid: false,
+      encode: (record) => record,
+      decode: (record) => record,
+    });
+  }
+
+  registerDB(host) {
+    const { encode, decode } = HEX;
+    super.registerDB({
       invalidate: (tid, oids) => host.invalidate(tid, oids),
       invalidateAll: () => host.invalidateAll(),
       references: (record) => host.references(decode(record)),
@@ -90,7 +98,17 @@ function readingHex(storage) {
         return merged && encode(merged);
       },
     });
-  return storage;
+  }
+
+  store(oid, serial, data, txn) {
+    try {
+      super.store(oid, serial, data, txn);
+    } catch (error) {
+      if (!(error instanceof zodb.ConflictError)) throw error;
+      const { serials } = error;
+      throw new zodb.ConflictError(undefined, { oid, serials, className: zodb.className(HEX.decode(data)) });
+    }
+  }
 }
 
 /** The whole server sleeps after each load, as Python's does (`ZEO/tests/racetest.py`). */
@@ -114,7 +132,7 @@ function openStorage(storage) {
     case 'hex':
       return new zodb.TransformStorage(fileStorage(storage), HEX);
     case 'serverhex':
-      return readingHex(fileStorage(storage));
+      return new ServerHexStorage(fileStorage(storage));
     case 'loaddelay':
       return delayingLoads(fileStorage(storage));
     case 'sqlite':

@@ -149,8 +149,8 @@ export class ClientConnection implements SessionConnection {
 
   #shakeHands(answer: Buffer): void {
     if (answer.toString('latin1') === STATUS_REQUEST) {
+      // Who does not hang up then is hung up on when the time for the handshake is over.
       this.socket.end(frame(Buffer.from(this.server.statusReport(), 'utf8')));
-      this.#timer = undefined;
       return;
     }
     this.#codec = makeCodec(letterOfAnswer(answer), SERVER_DECODE_LIMITS);

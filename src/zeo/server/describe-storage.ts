@@ -1,3 +1,4 @@
+import { TransformStorage } from '../../storage/index';
 import { tuple, type WireValue } from '../wire/values';
 import type { HostedStorage } from './hosted-storage';
 
@@ -16,6 +17,7 @@ export function describeStorage({ storage, epoch }: HostedStorage): WireValue {
   if (supports.currentRecords) interfaces.push('IStorageCurrentRecordIteration');
   if (supports.deleteObject) interfaces.push('IExternalGC');
   interfaces.push('IStorage');
+  if (storage instanceof TransformStorage) interfaces.push('IStorageWrapper');
   return {
     length: storage.objectCount(),
     size: storage.size(),

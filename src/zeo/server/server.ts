@@ -74,6 +74,8 @@ export class ZeoServer {
   readonly #log: ServerLogger;
   readonly #started = new Date();
   readonly #connections = new Set<ClientConnection>();
+  /** Sockets on which TLS has not been agreed on yet; nobody else knows of them. */
+  readonly #handshaking = new Set<net.Socket>();
   readonly #listeners: net.Server[] = [];
   readonly #forget: (() => void)[] = [];
   readonly #shared: ConnectionServer;
@@ -96,20 +98,29 @@ export class ZeoServer {
   /** Begins to listen, on one more address if there is one already. Resolves with the address, its port filled in. */
   async listen(address: ZeoAddress): Promise<ZeoAddress> {
     if (this.#closed) throw new ClosedError('This ZEO server is closed.');
+    if ('path' in address) await removeStaleSocket(address.path);
     const server = this.#options.tls
-      ? tls.createServer({ ...tlsOptions(this.#options.tls), pauseOnConnect: false })
+      ? tls.createServer({
+          ...tlsOptions(this.#options.tls),
+          handshakeTimeout: this.#shared.handshakeTimeout,
+        })
       : net.createServer();
     server.maxConnections = this.#options.maxConnections ?? 10_000;
     server.on(this.#options.tls ? 'secureConnection' : 'connection', (socket: net.Socket) =>
       this.#accept(socket),
     );
-    server.on('tlsClientError', (error: Error, socket: net.Socket) => {
-      this.#log.warn({ client: socket.remoteAddress, reason: error.message }, 'TLS handshake failed');
+    if (this.#options.tls) server.on('connection', (socket: net.Socket) => this.#noteHandshake(socket));
+    server.on('tlsClientError', (error: Error, socket: tls.TLSSocket) => {
+      // The address is gone when the certificate was refused, and the error says no more than that.
+      const client = socket.remoteAddress ?? 'unknown';
+      const reason = socket.authorizationError ?? error.message.trim();
+      this.#log.warn({ client, reason: String(reason) }, 'TLS handshake failed');
+      // One that is out of time is left open otherwise.
+      socket.destroy();
     });
     server.on('drop', (data) => {
       this.#log.warn({ client: data?.remoteAddress }, 'connection refused: there are too many');
     });
-    if ('path' in address) removeStaleSocket(address.path);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen('path' in address ? { path: address.path } : address, () => {
@@ -148,6 +159,7 @@ export class ZeoServer {
       (server) => new Promise<void>((resolve) => server.close(() => resolve())),
     );
     for (const connection of [...this.#connections]) connection.close('The server stops.');
+    for (const socket of this.#handshaking) socket.destroy();
     for (const hosted of this.#hosted.values()) hosted.stop();
     await Promise.all(ended);
     this.#log.info({}, 'stopped');
@@ -173,6 +185,11 @@ export class ZeoServer {
       },
       this.#log,
     );
+  }
+
+  #noteHandshake(socket: net.Socket): void {
+    this.#handshaking.add(socket);
+    socket.once('close', () => this.#handshaking.delete(socket));
   }
 
   #accept(socket: net.Socket): void {
@@ -233,11 +250,21 @@ function tlsOptions(options: ServerTlsOptions): tls.TlsOptions {
   };
 }
 
-/** A socket file that nobody listens on any more is left by a server that was killed. */
-function removeStaleSocket(path: string): void {
+/** A socket file that nobody listens on any more is left by a server that was killed. One that is in use stays: listening on it fails. */
+async function removeStaleSocket(path: string): Promise<void> {
   try {
-    if (fs.statSync(path).isSocket()) fs.unlinkSync(path);
+    if (fs.statSync(path).isSocket() && !(await isAnswered(path))) fs.unlinkSync(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
+}
+
+function isAnswered(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = net.connect(path, () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'));
+  });
 }

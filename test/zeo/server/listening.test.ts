@@ -1,0 +1,120 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { spawnSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as tls from 'node:tls';
+import { MemoryStorage } from '../../../src/storage';
+import { ZeoServer, type ServerLogger, type ZeoServerOptions } from '../../../src/zeo';
+import { frame } from '../../../src/zeo/wire/frames';
+
+const directory = mkdtempSync(join(tmpdir(), 'zodb-zeo-listening-'));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const pem = (name: string): Buffer => readFileSync(join(__dirname, '../tls', name));
+const withTls = { tls: { cert: pem('server.pem'), key: pem('server.key'), ca: pem('client.pem') } };
+const HOST = '127.0.0.1';
+
+const servers: ZeoServer[] = [];
+const sockets: Socket[] = [];
+let lines: string[] = [];
+
+function makeServer(options: Partial<ZeoServerOptions> = {}): ZeoServer {
+  const line = (fields: object, text: string): void => void lines.push(`${text} ${JSON.stringify(fields)}`);
+  const logger: ServerLogger = { info: line, warn: line, error: line, fatal: line };
+  const server = new ZeoServer({ storages: { '1': new MemoryStorage() }, logger, ...options });
+  servers.push(server);
+  return server;
+}
+
+async function listenTcp(server: ZeoServer): Promise<number> {
+  return ((await server.listen({ host: HOST, port: 0 })) as { port: number }).port;
+}
+
+function closed(socket: Socket): Promise<void> {
+  sockets.push(socket);
+  socket.on('error', () => undefined);
+  socket.resume();
+  return new Promise((resolve) => socket.once('close', () => resolve()));
+}
+
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  for (const server of servers.splice(0)) await server.close();
+  lines = [];
+});
+
+describe('a server with TLS', () => {
+  it('hangs up on who does not shake hands in time', async () => {
+    const server = makeServer({ ...withTls, handshakeTimeout: 100 });
+    await closed(connect(await listenTcp(server), HOST));
+    expect(lines.at(-1)).toMatch(/^TLS handshake failed .*"client":"127.0.0.1".*timeout/);
+  });
+
+  it('stops without waiting for those who have not shaken hands', async () => {
+    const server = makeServer(withTls);
+    const port = await listenTcp(server);
+    const socket = connect(port, HOST);
+    const ended = closed(socket);
+    await new Promise<void>((resolve) => socket.once('connect', () => setTimeout(resolve, 50)));
+    await server.close();
+    await ended;
+  });
+
+  it.each([
+    ['no certificate', {}, 'did not return a certificate'],
+    [
+      'a certificate of somebody else',
+      { cert: pem('stranger.pem'), key: pem('stranger.key') },
+      'DEPTH_ZERO_SELF_SIGNED_CERT',
+    ],
+  ])('refuses a client with %s, and says so', async (_, mine, reason) => {
+    const server = makeServer(withTls);
+    const port = await listenTcp(server);
+    await closed(tls.connect({ port, host: HOST, rejectUnauthorized: false, ...mine }));
+    expect(lines.at(-1)).toMatch(/^TLS handshake failed/);
+    expect(lines.at(-1)).toMatch(reason);
+    expect(server.connectionCount).toBe(0);
+  });
+
+  it('refuses a client without TLS', async () => {
+    const server = makeServer(withTls);
+    const socket = connect(await listenTcp(server), HOST);
+    const ended = closed(socket);
+    socket.write(frame(Buffer.from('Z5')));
+    await ended;
+    expect(lines.at(-1)).toMatch(/^TLS handshake failed/);
+  });
+});
+
+describe('a unix socket', () => {
+  it('that a killed server left is used again', async () => {
+    const path = join(directory, 'left');
+    const listen = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+    spawnSync(process.execPath, ['-e', listen]);
+    expect(existsSync(path)).toBe(true);
+    await makeServer().listen({ path });
+    const socket = connect(path);
+    await new Promise((resolve) => socket.once('data', resolve));
+    sockets.push(socket);
+  });
+
+  it('that another server listens on is not taken from it', async () => {
+    const path = join(directory, 'used');
+    await makeServer().listen({ path });
+    await expect(makeServer().listen({ path })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    const socket = connect(path);
+    await new Promise((resolve) => socket.once('data', resolve));
+    sockets.push(socket);
+  });
+});
+
+it('who asked "ruok" and does not hang up is hung up on', async () => {
+  const server = makeServer({ handshakeTimeout: 100 });
+  const socket = connect({ port: await listenTcp(server), host: HOST, allowHalfOpen: true });
+  socket.write(frame(Buffer.from('ruok')));
+  const ended = new Promise<void>((resolve) => socket.once('end', resolve));
+  sockets.push(socket.resume());
+  await ended;
+  while (server.connectionCount > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+});

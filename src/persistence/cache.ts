@@ -54,7 +54,7 @@ export class ObjectCacheImpl implements ObjectCache {
 
   constructor(jar: Jar, options: CacheOptions = {}) {
     this.jar = jar;
-    this.exposures = new Exposures((object, record) => {
+    this.exposures = new Exposures(this, (object, record) => {
       this.#noteChanged(object, record);
     });
     this.#loader = new Loader(this);

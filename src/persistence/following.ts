@@ -4,7 +4,7 @@ import { isManaged } from './classes';
 import { ForeignRef, Ref } from './ref';
 import { refsIn, rewrite } from './rewriting';
 import { Status, type ObjectRecord } from './stamp';
-import { isContainer, kindOf } from './values';
+import { isContainer, Kind, kindOf } from './values';
 
 /** A container with more references than this, read at once, is worth a word. */
 const MANY_REFERENCES = 10_000;
@@ -20,7 +20,8 @@ export function followInside(
   holder: object,
   slot: number,
 ): object {
-  const refs = refsIn(value);
+  const flat = refsOfArray(value);
+  const refs = flat ?? refsIn(value);
   if (refs.length === 0) return value;
   if (refs.length > MANY_REFERENCES) {
     const field = record.state[0].model.nameOfSlot(slot);
@@ -30,14 +31,39 @@ export function followInside(
       `${where} holds ${String(refs.length)} references, which are all loaded when it is read. A large collection belongs in a BTree or a PersistentList.`,
     );
   }
-  const objects = new Map<object, object>();
+  let targets: readonly object[];
   cache.pinned.push(record);
   try {
-    cache.followMany(refs).forEach((target, i) => objects.set(refs[i]!, target));
+    targets = cache.followMany(refs);
   } finally {
     cache.pinned.pop();
   }
+  if (flat !== undefined) return replaceInArray(value as unknown[], targets);
+  const objects = new Map<object, object>();
+  targets.forEach((target, i) => objects.set(refs[i]!, target));
   return rewrite(value, (item) => objects.get(item) ?? item);
+}
+
+/** The references in an array that holds no other containers, in order: the most frequent case by far. */
+function refsOfArray(value: object): (Ref | ForeignRef)[] | undefined {
+  if (!Array.isArray(value) || Object.isFrozen(value)) return undefined;
+  const refs: (Ref | ForeignRef)[] = [];
+  for (const item of value as unknown[]) {
+    if (typeof item !== 'object' || item === null) continue;
+    if (item instanceof Ref || item instanceof ForeignRef) refs.push(item);
+    else if (kindOf(item) <= Kind.instance) return undefined;
+  }
+  return refs;
+}
+
+/** Puts the targets of the references in an array into their places. */
+function replaceInArray(array: unknown[], targets: readonly object[]): unknown[] {
+  let next = 0;
+  for (let i = 0; i < array.length; i++) {
+    const item = array[i];
+    if (item instanceof Ref || item instanceof ForeignRef) array[i] = targets[next++];
+  }
+  return array;
 }
 
 /** Loads what an object would miss without its cache, which it is about to lose. */

@@ -3,7 +3,7 @@
  */
 import { anchored } from './anchor';
 import { cloneValue } from './cloning';
-import { INSIDE } from './exposure';
+import { INSIDE, watchedValues } from './exposure';
 import { rewrite } from './rewriting';
 import { checkNotStale, staleReason } from './sealing';
 import { Status, type ObjectRecord } from './stamp';
@@ -58,7 +58,7 @@ function heldBy(owner: ObjectRecord, known: Map<ObjectRecord, ReadonlySet<object
     const value = state[slot];
     if (typeof value === 'object' && value !== null) walkContainers(value, (inner) => void held.add(inner));
   }
-  for (const { slot, value } of owner.watch ?? []) {
+  for (const { slot, source: value } of watchedValues(owner)) {
     if (slot === INSIDE) walkContainers(value, (inner) => void held.add(inner));
   }
   return held;

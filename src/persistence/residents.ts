@@ -156,9 +156,9 @@ export class Residents implements BudgetMember {
     if (record.oid !== undefined) this.#identity.delete(record.oid);
     if (record.status === Status.probation) putBack(record);
     if (record.status !== Status.ghost) record.status = Status.unsaved;
+    this.#cache.exposures.forget(record);
     record.oid = undefined;
     record.cache = undefined;
-    record.watch = undefined;
     record.place &= Place.loose;
     dropPending(object);
   }

@@ -12,7 +12,7 @@ import { UnsavableValueError } from './errors';
 import { modelFor } from './guard';
 import type { SerializedObject } from './interfaces';
 import type { Loader, StateForm } from './loading';
-import { INSIDE } from './exposure';
+import { INSIDE, watchedValues } from './exposure';
 import { ManagedContainer, type Managed } from './managed';
 import { claim } from './ownership';
 import { ForeignRef, Ref } from './ref';
@@ -150,7 +150,7 @@ export class Saver {
 
   /** Values inside a collection that belong to somebody else. */
   #claimInside(object: Managed, record: ObjectRecord, cls: ClassMeta): void {
-    for (const { slot, value } of [...(record.watch ?? [])]) {
+    for (const { slot, source: value } of watchedValues(record)) {
       if (slot !== INSIDE) continue;
       const claimed = claim(value, record, () => cls.toString());
       if (claimed === value) continue;
@@ -173,9 +173,8 @@ export class Saver {
   #claimValues(object: object, record: ObjectRecord, cls: ClassMeta): void {
     for (const name of this.#cache.addedFields.deletedOf(object))
       record.state[0] = record.state[0].minus(name);
-    const watch = record.watch;
-    if (watch === undefined) return;
-    for (const { slot, value } of [...watch]) {
+    if (record.watch === undefined) return;
+    for (const { slot, source: value } of watchedValues(record)) {
       if (record.state[slot] !== value) continue;
       const claimed = claim(
         value,

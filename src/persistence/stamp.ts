@@ -6,7 +6,7 @@ import { ZERO_TID, type Oid, type Tid } from '../ids';
 import { anchored } from './anchor';
 import type { Layout } from './class-model';
 import type { ObjectCacheImpl } from './cache';
-import type { Watch } from './exposure';
+import type { Note } from './exposure';
 
 /** What an object's {@link ObjectRecord} says of its state. Up to `unsaved` it is in memory and in place. */
 export const Status = {
@@ -36,6 +36,8 @@ export const Place = {
   counted: 4,
   /** flag: was converted in place, and is only held while others hold it (see v8.ts) */
   loose: 8,
+  /** flag: stands in its cache's list of watched objects */
+  watched: 16,
 } as const;
 
 /**
@@ -53,8 +55,8 @@ export class ObjectRecord {
   oid: Oid | undefined;
   cache: ObjectCacheImpl | undefined;
   serial: Tid = ZERO_TID;
-  /** Plain values that the program may hold, with copies to compare. */
-  watch: Watch[] | undefined = undefined;
+  /** Plain values that the program may hold, as they were: a list. */
+  watch: Note | undefined = undefined;
   /** The state while on probation. */
   aside: State | undefined = undefined;
   /** Length of the stored record in bytes. */

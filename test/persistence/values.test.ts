@@ -389,6 +389,73 @@ test('no more than a thousand objects are watched across a boundary, and nothing
   expect(lengths.filter((length) => length === 2).length).toBe(1000);
 });
 
+test('of the objects that are too many to be watched, those read again stay, and the longest unread go', () => {
+  const records = new Records();
+  const first = new MapJar(records);
+  const oids = Array.from({ length: 1500 }, (_, i) => first.cache.add(new Box([i])));
+  first.commit();
+  const jar = new MapJar(records);
+  const boxes = jar.cache.getMany(oids) as Box[];
+  const held = boxes.map((box) => box.a as number[]);
+  jar.commit();
+  void boxes[500]!.a;
+  void boxes[0]!.a;
+  jar.commit();
+  expect(jar.cache.statistics.exposed).toBe(1000);
+  held[500]!.push(-1);
+  expect(() => held[501]!.push(-1)).toThrow(TypeError);
+  held[502]!.push(-1);
+  jar.commit();
+  const again = new MapJar(records).cache.getMany(oids) as Box[];
+  expect([500, 501, 502].map((i) => again[i]!.a)).toEqual([[500, -1], [501], [502, -1]]);
+});
+
+test('an object changed inside while its watching ends stays watched, and is saved by the next commit', () => {
+  const records = new Records();
+  const first = new MapJar(records);
+  const oids = Array.from({ length: 1100 }, (_, i) => first.cache.add(new Box([i])));
+  first.commit();
+  const jar = new MapJar(records);
+  const held = (jar.cache.getMany(oids) as Box[]).map((box) => box.a as number[]);
+  jar.cache.flushExposed();
+  held[0]!.push(-1); // as something may that runs between the steps of a commit
+  jar.cache.boundary();
+  jar.commit();
+  const again = new MapJar(records).cache.getMany(oids) as Box[];
+  expect([again[0]!.a, again[1]!.a]).toEqual([[0, -1], [1]]);
+});
+
+test('a value put in and out again and again does not fill the list of what is watched', () => {
+  const { box, jar, again } = stored([1], [2]);
+  for (let i = 0; i < 50; i++) {
+    box.a = i % 2 === 0 ? null : [i];
+    box.b = i % 2 === 0 ? [i] : null;
+    jar.commit();
+    expect(jar.cache.statistics.exposed).toBe(1);
+  }
+  (box.a as number[]).push(-1);
+  jar.commit();
+  expect(again()).toMatchObject({ a: [49, -1], b: null });
+});
+
+test.each<[string, unknown[], (list: unknown[]) => void]>([
+  ['a smaller object', [{ n: 1 }], (list) => void delete (list[0] as { n?: number }).n],
+  ['another object, equal', [{ n: 1 }], (list) => void (list[0] = { n: 1 })],
+  ['a number for an object', [{ n: 1 }, { n: 2 }], (list) => void (list[1] = 7)],
+  ['undefined for an object', [{ n: 1 }, { n: 2 }], (list) => void (list[1] = undefined)],
+  ['null for an object', [{ n: 1 }], (list) => void (list[0] = null)],
+  ['frozen', [{ n: 1 }], (list) => void Object.freeze(list)],
+  ['frozen inside', [{ n: 1 }], (list) => void Object.freeze(list[0])],
+  ['a tuple inside replaced', [Object.freeze([1])], (list) => void (list[0] = Object.freeze([1, 2]))],
+  ['a list in a tuple', [Object.freeze([[1]])], (list) => void (list as number[][][])[0]![0]!.push(2)],
+])('in an array of objects: %s', (_, list, change) => {
+  const { box, jar, again } = stored(list);
+  change(box.a as unknown[]);
+  jar.commit();
+  expect(again().a).toEqual(box.a);
+  expect(jar.cache.statistics.changed).toBe(0);
+});
+
 test('a session that only reads writes nothing, however often values are read', () => {
   const { box, jar, records } = stored(
     { a: [1, new Date(1), new Map([[1, new Set([2])]])] },

@@ -23,6 +23,13 @@ type BigArray = BigInt64Array | BigUint64Array;
 type Typed = NumberArray | BigArray;
 type TypedConstructor = new (length: number) => Typed;
 
+/** A constructor of typed arrays, in memory of their own or in given memory. */
+interface TypedFactory<T extends Typed> {
+  readonly BYTES_PER_ELEMENT: number;
+  new (length: number): T;
+  new (memory: ArrayBuffer, start: number, length: number): T;
+}
+
 /** Beyond this many keys the engine's block move beats a loop. */
 const LONG_MOVE = 48;
 
@@ -66,11 +73,34 @@ function sliceTyped(keys: KeyArray, from: number, to: number): KeyArray {
   return copied(keys as Typed, from, to, keys.length);
 }
 
+/** Bytes of memory that the keys of small nodes share, and the most of it that one of them gets. */
+const SLAB = 8192;
+const LARGEST_SHARE = 1024;
+
+let slab = new ArrayBuffer(SLAB);
+let slabUsed = 0;
+
+/**
+ * A typed array in shared memory: with memory of its own it would cost several times as much to make, and again to collect. Nodes
+ * that are loaded together leave together, mostly. An array that grows moves to memory of its own.
+ */
+function shared<T extends Typed>(make: TypedFactory<T>, length: number): T {
+  const size = length * make.BYTES_PER_ELEMENT;
+  if (size > LARGEST_SHARE) return new make(length);
+  if (slabUsed + size > SLAB) {
+    slab = new ArrayBuffer(SLAB);
+    slabUsed = 0;
+  }
+  const start = slabUsed;
+  slabUsed = (start + size + 7) & ~7;
+  return new make(slab, start, length);
+}
+
 /** Keys of up to 32 bits. */
-export function typedArrays(make: new (length: number) => Int32Array | Uint32Array | Uint16Array): KeyArrays {
+export function typedArrays(make: TypedFactory<Int32Array | Uint32Array | Uint16Array>): KeyArrays {
   const none = new make(0);
   return {
-    create: (capacity) => (capacity === 0 ? none : new make(capacity)),
+    create: (capacity) => (capacity === 0 ? none : shared(make, capacity)),
     insert: insertTyped as KeyArrays['insert'],
     remove: removeTyped,
     slice: sliceTyped,
@@ -94,7 +124,7 @@ export function wideArrays(wide: new (length: number) => BigArray): KeyArrays {
     keys instanceof Float64Array || typeof key === 'bigint' ? key : BigInt(key as number);
   const none = new Float64Array(0);
   return {
-    create: (capacity) => (capacity === 0 ? none : new Float64Array(capacity)),
+    create: (capacity) => (capacity === 0 ? none : shared(Float64Array, capacity)),
     insert(keys, length, index, key) {
       const narrowed = typeof key === 'bigint' ? narrow(key) : key;
       const target = fit(keys, length, narrowed);

@@ -7,6 +7,9 @@ const MIN_BATCH = 16;
 /** So many rows at a time: a view of one record keeps the batch in memory. */
 const ROWS = 512;
 
+/** Takes the sealed row of an object that lies in `bytes` from `start` up to `end`. */
+export type RowOpener<T> = (oid: Oid, bytes: Buffer, start: number, end: number) => T | undefined;
+
 /**
  * Many rows of `object` in one call. Most of what a row costs is its way through the driver, with a buffer of its own: so
  * SQLite joins them, and one buffer comes back with their lengths. Half the time of one call a row.
@@ -22,18 +25,22 @@ export class BatchRead {
       .raw();
   }
 
-  /** The sealed rows, `undefined` where there is none; nothing at all when they must be read one by one. */
-  rows(oids: readonly Oid[]): (Buffer | undefined)[] | undefined {
+  /**
+   * What `open` makes of each row, `undefined` where there is none; nothing at all when they must be read one by one.
+   * @throws CorruptionError from `open`: it may be about another row than the damaged one
+   */
+  records<T>(oids: readonly Oid[], open: RowOpener<T>): (T | undefined)[] | undefined {
     if (oids.length < MIN_BATCH || oids.some((oid) => oid < 0)) return undefined;
-    const rows: (Buffer | undefined)[] = [];
+    const records: (T | undefined)[] = [];
     for (let at = 0; at < oids.length; at += ROWS) {
-      if (!this.#read(oids.slice(at, at + ROWS), rows)) return undefined;
+      const some = at === 0 && oids.length <= ROWS ? oids : oids.slice(at, at + ROWS);
+      if (!this.#read(some, open, records)) return undefined;
     }
-    return rows;
+    return records;
   }
 
   /** False when SQLite could not join them (they are too large together), or a damaged row is no blob. */
-  #read(oids: readonly Oid[], into: (Buffer | undefined)[]): boolean {
+  #read<T>(oids: readonly Oid[], open: RowOpener<T>, into: (T | undefined)[]): boolean {
     let joined: Buffer;
     let lengths: string[];
     try {
@@ -43,11 +50,15 @@ export class BatchRead {
     } catch {
       return false; // read one by one, the row that it is about says so
     }
-    let at = 0;
-    for (const text of lengths) {
-      const length = Number(text);
-      into.push(length < 0 ? undefined : joined.subarray(at, (at += length)));
+    if (lengths.length !== oids.length) return false;
+    let end = 0;
+    for (let i = 0; i < lengths.length; i++) {
+      const length = Number(lengths[i]);
+      const start = end;
+      if (length >= 0) end += length;
+      if (end > joined.length) return false;
+      into.push(length < 0 ? undefined : open(oids[i]!, joined, start, end));
     }
-    return at === joined.length && lengths.length === oids.length;
+    return end === joined.length;
   }
 }

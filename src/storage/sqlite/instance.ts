@@ -24,7 +24,7 @@ import type { SqliteCommitter } from './committer';
 import type { Statement } from './driver';
 import type { Engine } from './engine';
 import { oidKey, type Handle } from './handle';
-import { HEADER, openRecord, sealedSeq } from './record-format';
+import { HEADER, openRecord, openRecordAt, sealedSeq, seqAt } from './record-format';
 import { Revisions, SqliteRecord } from './revisions';
 
 const NOTHING: readonly Oid[] = Object.freeze([]);
@@ -142,21 +142,25 @@ export class SqliteInstance implements StorageInstance {
     this.#loadsLeft -= oids.length;
     if (this.#loadsLeft <= 0) this.#look();
     if (!this.#isOpen && !this.#isStale) throw this.#unready();
-    const rows = this.#batch.rows(oids);
-    if (rows !== undefined) {
-      try {
-        return oids.map((oid, at) => this.#recordOrNone(oid, rows[at]));
-      } catch (error) {
-        if (!(error instanceof CorruptionError)) throw error;
-        // One by one it is certain which of them is damaged.
+    try {
+      const records = this.#batch.records(oids, this.#openCurrent);
+      if (records !== undefined) {
+        for (let i = 0; i < oids.length; i++) records[i] ??= this.#rare(oids[i]!);
+        return records;
       }
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error;
+      // One by one it is certain which of them is damaged.
     }
-    return oids.map((oid) => this.#recordOrNone(oid, this.#row(oid)));
+    return oids.map((oid) => this.#rare(oid));
   }
 
-  #recordOrNone(oid: Oid, row: Buffer | undefined): LoadedRecord | undefined {
-    return row === undefined || row?.length === HEADER ? this.#rare(oid) : this.#record(oid, row);
-  }
+  /** The record in a row, unless it is none of this snapshot's. */
+  readonly #openCurrent = (oid: Oid, bytes: Buffer, start: number, end: number): LoadedRecord | undefined => {
+    const data = openRecordAt(oid, bytes, start, end);
+    const seq = seqAt(bytes, start);
+    return seq > this.#seq || data.length === 0 ? undefined : new SqliteRecord(data, seq, this.#engine.tids);
+  };
 
   #rare(oid: Oid): LoadedRecord | undefined {
     try {

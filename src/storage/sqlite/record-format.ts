@@ -30,10 +30,14 @@ export function sealRecord(oid: Oid, seq: number, data: Uint8Array | null): Buff
 
 /** The seq in a row's bytes; {@link openRecord} tells whether it is true. */
 export function sealedSeq(sealed: Buffer): number {
-  if (sealed === null || sealed.length < HEADER) return -1;
+  return sealed === null || sealed.length < HEADER ? -1 : seqAt(sealed, 0);
+}
+
+/** As {@link sealedSeq}, of a row of at least {@link HEADER} bytes that lies in `bytes` from `start` on. */
+export function seqAt(bytes: Buffer, start: number): number {
   return (
-    ((sealed[4]! << 8) | sealed[5]!) * 0x1_0000_0000 +
-    (((sealed[6]! << 24) | (sealed[7]! << 16) | (sealed[8]! << 8) | sealed[9]!) >>> 0)
+    ((bytes[start + 4]! << 8) | bytes[start + 5]!) * 0x1_0000_0000 +
+    (((bytes[start + 6]! << 24) | (bytes[start + 7]! << 16) | (bytes[start + 8]! << 8) | bytes[start + 9]!) >>> 0)
   );
 }
 
@@ -41,9 +45,16 @@ export function sealedSeq(sealed: Buffer): number {
 export function openRecord(oid: Oid, sealed: Buffer): Buffer {
   // A flipped type in the row gives null, a text or a number.
   if (!(sealed instanceof Uint8Array)) throw damaged(oid);
-  const data = sealed.subarray(HEADER);
-  const crc = ((sealed[0]! << 24) | (sealed[1]! << 16) | (sealed[2]! << 8) | sealed[3]!) >>> 0;
-  if (sealed.length < HEADER || crc32(data, placeSeed(oid, sealedSeq(sealed))) !== crc) throw damaged(oid);
+  return openRecordAt(oid, sealed, 0, sealed.length);
+}
+
+/** As {@link openRecord}, of a row that lies in `bytes` from `start` up to `end`. */
+export function openRecordAt(oid: Oid, bytes: Buffer, start: number, end: number): Buffer {
+  if (end - start < HEADER) throw damaged(oid);
+  const data = bytes.subarray(start + HEADER, end);
+  const crc =
+    ((bytes[start]! << 24) | (bytes[start + 1]! << 16) | (bytes[start + 2]! << 8) | bytes[start + 3]!) >>> 0;
+  if (crc32(data, placeSeed(oid, seqAt(bytes, start))) !== crc) throw damaged(oid);
   return data;
 }
 

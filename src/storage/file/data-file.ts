@@ -221,6 +221,13 @@ export class DataFile {
     return { data: this.cache.bytes(at + DATA_HEADER, size), position: at };
   }
 
+  /** The same file as it is now, read through a cache of its own. Of use until this one is released; not to be released itself. */
+  reader(cacheBytes: number): DataFile {
+    const reader = new DataFile(this.system, this.path, this.fd, this.index, this.size, cacheBytes);
+    reader.checksums = this.checksums;
+    return reader;
+  }
+
   /** A reader for going through the file once, which leaves the cache alone. */
   scanner(): ScanBuffer {
     return new ScanBuffer(this.system, this.fd, this.path, this.size);

@@ -31,6 +31,9 @@ import { OpenedFileStorage } from './opened-file-storage';
 /** The index is saved after this many bytes of commits, or eight times its own size if that is more. */
 const CHECKPOINT_BYTES = 32 << 20;
 
+/** A pack goes all over the file: what it reads is worth no more memory, and not what others read. */
+const PACK_CACHE_BYTES = 2 << 20;
+
 /**
  * A database in one file, `Data.fs`, as Python's ZODB keeps it: a log of transactions that only grows, an index of it in memory
  * (saved beside it), and a directory of blobs. One process at a time has it open for writing; `docs/migrating-from-python.md`
@@ -208,6 +211,7 @@ export class FileStorage extends OpenedFileStorage implements Storage {
     try {
       return yield* packFile({
         file: this.file,
+        reader: this.file.reader(Math.min(PACK_CACHE_BYTES, this.options.cacheBytes ?? PACK_CACHE_BYTES)),
         path: this.name,
         system: this.system,
         options: { gc: this.options.packGc ?? true, ...options },

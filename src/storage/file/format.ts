@@ -38,6 +38,8 @@ export const TRANSACTION_HEADER = 23;
 export const DATA_HEADER = 42;
 /** Longest user, description or extension, in bytes. */
 export const MAX_METADATA = 0xffff;
+/** Where in a transaction's header its length is. */
+export const LENGTH_OFFSET = 8;
 /** Where in a transaction's header its status is. */
 export const STATUS_OFFSET = 16;
 

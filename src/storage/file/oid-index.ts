@@ -42,6 +42,14 @@ export class OidIndex {
     this.#size += bucket.count;
   }
 
+  /** A copy, in its smallest form. */
+  clone(): OidIndex {
+    const copy = new OidIndex();
+    for (const { prefix, content } of this.buckets()) copy.addBucket(prefix, Buffer.from(content));
+    for (const [oid, position] of this.#foreign) copy.#foreign.set(oid, position);
+    return copy;
+  }
+
   /** Number of objects. */
   get size(): number {
     return this.#size + this.#foreign.size;

@@ -48,7 +48,7 @@ export function* copyPacked(
   survey: PackSurvey,
   target: PackTarget | undefined,
 ): Steps<PackCopy> {
-  const { file } = request;
+  const { file, reader } = request;
   const index = new OidIndex();
   const moved = new Map<number, number>();
   const droppedBlobs: DroppedBlob[] = [];
@@ -57,6 +57,8 @@ export function* copyPacked(
   // By the files, not by the records: those may be encoded by a layer above.
   for (const { oid } of request.blobs?.list() ?? []) blobOids.add(oid);
   const walker = new RecordWalker(file);
+  const head = Buffer.allocUnsafe(DATA_HEADER);
+  const deleted = Buffer.alloc(8);
   let out = FIRST_POSITION;
   let revisions = 0;
   let bytes = 0;
@@ -66,17 +68,10 @@ export function* copyPacked(
     const transaction = walker.transaction(position);
     const { next, tid } = transaction;
     const start = out;
-    const keptLength = keptBytes(request, survey, walker);
-    const header = encodeTransactionHeader(tid, 0, Status.PACKED, file.metadata(transaction));
-    if (keptLength > 0) {
-      writeNumber(header, 8, header.length + keptLength);
-      target?.write(header);
-      out += header.length;
-    }
     for (let record = walker.first(); record !== undefined; record = walker.next()) {
       if (++count % STEP === 0) yield { phase: 'copy', done: position, total: survey.packPosition };
       const { oid, size, position: at } = record;
-      if (!isKept(survey, oid, at)) {
+      if (!isKept(survey, record, walker)) {
         revisions++;
         bytes += size;
         dropped.set(oid, at);
@@ -84,21 +79,23 @@ export function* copyPacked(
         continue;
       }
       request.verify(at, walker);
-      // A copy: the walker's buffer is overwritten before the target writes.
-      const data = size === 0 ? file.resolve(oid, at)?.data : Buffer.from(walker.data());
+      if (out === start) {
+        // Its length is put in when it is known.
+        const header = encodeTransactionHeader(tid, 0, Status.PACKED, reader.metadata(transaction));
+        target?.write(header);
+        out += header.length;
+      }
+      const data = size === 0 ? reader.resolve(oid, at)?.data : walker.data();
       if (survey.pointedTo.has(at)) moved.set(at, out);
       index.set(oid, out);
       const length = data?.length ?? 0;
-      const head = Buffer.allocUnsafe(DATA_HEADER);
       encodeDataHeader(head, 0, oid, tid, 0, start, length);
       target?.write(head);
-      target?.write(data ?? Buffer.alloc(8));
+      target?.write(data ?? deleted);
       out += DATA_HEADER + (length === 0 ? 8 : length);
     }
-    if (keptLength > 0) {
-      const length = Buffer.alloc(8);
-      writeNumber(length, 0, out - start);
-      target?.write(length);
+    if (out > start) {
+      target?.setLength(start, out - start);
       out += 8;
     }
     position = next;
@@ -116,18 +113,6 @@ export function* copyPacked(
     droppedBlobs,
     target,
   };
-}
-
-/** Bytes of the records that stay of the walker's transaction: its length stands before them. */
-function keptBytes(request: PackRequest, survey: PackSurvey, walker: RecordWalker): number {
-  let bytes = 0;
-  for (let record = walker.first(); record !== undefined; record = walker.next()) {
-    const { oid, size, position } = record;
-    if (!isKept(survey, oid, position)) continue;
-    const length = size === 0 ? (request.file.resolve(oid, position)?.data.length ?? 0) : size;
-    bytes += DATA_HEADER + (length === 0 ? 8 : length);
-  }
-  return bytes;
 }
 
 /**

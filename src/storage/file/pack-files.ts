@@ -4,7 +4,7 @@ import * as path from 'node:path';
 import { oidToBigInt, type Tid } from '../../ids';
 import { DataFile } from './data-file';
 import { writeFully } from './file-system';
-import { MAGIC } from './format';
+import { LENGTH_OFFSET, MAGIC, writeNumber } from './format';
 import type { PackRequest } from './pack';
 import type { PackCopy } from './pack-copy';
 
@@ -15,7 +15,7 @@ export class PackTarget {
   readonly path: string;
   readonly fd: number;
   readonly #request: PackRequest;
-  #pieces: Uint8Array[] = [];
+  readonly #buffer = Buffer.allocUnsafeSlow(BUFFER);
   #buffered = 0;
   #written = 0;
   #given = false;
@@ -32,19 +32,35 @@ export class PackTarget {
     return this.#written + this.#buffered;
   }
 
-  /** Appends; the piece must not be changed afterwards. */
   write(piece: Uint8Array): void {
-    this.#pieces.push(piece);
-    this.#buffered += piece.length;
-    if (this.#buffered > BUFFER) this.flush();
+    if (this.#buffered + piece.length > BUFFER) this.flush();
+    if (piece.length > BUFFER) this.#put(piece);
+    else {
+      this.#buffer.set(piece, this.#buffered);
+      this.#buffered += piece.length;
+    }
+  }
+
+  /** Ends the transaction that begins at `start`: writes its length behind it and into its header. */
+  setLength(start: number, length: number): void {
+    const bytes = Buffer.allocUnsafe(8);
+    writeNumber(bytes, 0, length);
+    this.write(bytes);
+    const at = start + LENGTH_OFFSET;
+    // It may be written already, or in part.
+    if (at < this.#written) this.flush();
+    if (at < this.#written) writeFully(this.#request.system, this.fd, bytes, at);
+    else this.#buffer.set(bytes, at - this.#written);
   }
 
   flush(): void {
-    if (this.#buffered === 0) return;
-    writeFully(this.#request.system, this.fd, Buffer.concat(this.#pieces, this.#buffered), this.#written);
-    this.#written += this.#buffered;
-    this.#pieces = [];
+    this.#put(this.#buffer.subarray(0, this.#buffered));
     this.#buffered = 0;
+  }
+
+  #put(bytes: Uint8Array): void {
+    writeFully(this.#request.system, this.fd, bytes, this.#written);
+    this.#written += bytes.length;
   }
 
   /** The file is in place: its descriptor belongs to a {@link DataFile} now. */

@@ -1,8 +1,9 @@
 /** The first half of a pack: what is current at the pack time, and what can be reached. */
 import type { Oid, Tid } from '../../ids';
 import type { Progress, Steps } from '../steps';
+import type { DataFile } from './data-file';
 import { DamagedFileError } from './errors';
-import { FIRST_POSITION, Status } from './format';
+import { FIRST_POSITION, Status, type DataHeader } from './format';
 import { OidIndex } from './oid-index';
 import { OidSet } from './oid-set';
 import type { PackRequest } from './pack';
@@ -17,7 +18,7 @@ export interface PackSurvey {
   readonly packPosition: number;
   /** How far the file was surveyed. */
   readonly surveyedTo: number;
-  /** Positions of the records that are current at the pack time; deleted objects are not in it. */
+  /** Positions of the records that are current at the pack time. Of deleted objects it may have the deletion, which doesn't stay. */
   readonly current: OidIndex;
   /** Positions before the pack time that back pointers after it need. */
   readonly pointedTo: Set<number>;
@@ -25,9 +26,14 @@ export interface PackSurvey {
   reachable: OidSet | undefined;
 }
 
-/** Whether the record of `oid` at `position`, before the pack time, stays. */
-export function isKept(survey: PackSurvey, oid: Oid, position: number): boolean {
+/** Whether the walker's record, before the pack time, stays. */
+export function isKept(
+  survey: PackSurvey,
+  { oid, position, size }: DataHeader,
+  walker: RecordWalker,
+): boolean {
   if (survey.pointedTo.has(position)) return true;
+  if (size === 0 && walker.back() === 0) return false;
   if (survey.current.get(oid) !== position) return false;
   return survey.reachable === undefined || survey.reachable.has(oid);
 }
@@ -36,6 +42,7 @@ export function isKept(survey: PackSurvey, oid: Oid, position: number): boolean 
 export function* surveyFile(request: PackRequest, packTid: Tid): Steps<PackSurvey | undefined> {
   const { file } = request;
   const end = file.size;
+  if (packTid >= file.lastTid()) return surveyAll(file);
   const current = new OidIndex();
   const pointedTo = new Set<number>();
   const walker = new RecordWalker(file);
@@ -69,9 +76,18 @@ export function* surveyFile(request: PackRequest, packTid: Tid): Steps<PackSurve
   return { packPosition, surveyedTo: end, current, pointedTo, reachable: undefined };
 }
 
+/** When all that is committed is to be packed, what is current stands in the index. */
+function surveyAll(file: DataFile): PackSurvey | undefined {
+  const end = file.size;
+  if (end === FIRST_POSITION) return undefined;
+  // A copy: others commit while the pack goes on.
+  const current = file.index.clone();
+  return { packPosition: end, surveyedTo: end, current, pointedTo: new Set(), reachable: undefined };
+}
+
 /** Marks what can be reached from `roots`, and (the first time) from every record that is kept anyway. */
 export function* markReachable(request: PackRequest, survey: PackSurvey, roots: readonly Oid[]): Steps<void> {
-  const { file } = request;
+  const { file, reader } = request;
   const first = survey.reachable === undefined;
   const reachable = (survey.reachable ??= new OidSet());
   const todo: Oid[] = [];
@@ -83,8 +99,8 @@ export function* markReachable(request: PackRequest, survey: PackSurvey, roots: 
   for (const oid of roots) add(oid);
   if (first) {
     for (const position of survey.pointedTo) {
-      const { oid } = file.header(position, undefined);
-      const resolved = file.resolve(oid, position);
+      const { oid } = reader.header(position, undefined);
+      const resolved = reader.resolve(oid, position);
       if (resolved !== undefined) referencesAt(request, position, resolved.data).forEach(add);
       if (++done % STEP === 0) yield progress();
     }
@@ -103,7 +119,7 @@ export function* markReachable(request: PackRequest, survey: PackSurvey, roots: 
     const oid = todo.pop()!;
     const position = survey.current.get(oid);
     if (position === 0) continue;
-    const resolved = file.resolve(oid, position);
+    const resolved = reader.resolve(oid, position);
     if (resolved !== undefined) referencesAt(request, position, resolved.data).forEach(add);
     if (++done % STEP === 0) yield progress();
   }

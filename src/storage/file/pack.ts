@@ -27,6 +27,8 @@ import { markReachable, surveyFile, type PackSurvey } from './pack-mark';
 /** What a pack works with. */
 export interface PackRequest {
   readonly file: DataFile;
+  /** The same file, for reading here and there what is current at the pack time. */
+  readonly reader: DataFile;
   readonly path: string;
   readonly system: FileSystem;
   readonly options: PackOptions;
@@ -59,7 +61,8 @@ export function* packFile(request: PackRequest): Steps<PackReport> {
   const survey = yield* surveyFile(request, packTid);
   if (survey === undefined) return NOTHING;
   // Without a root nothing would be reachable.
-  if ((request.options.gc ?? true) && survey.current.get(ROOT_OID) !== 0) {
+  const root = survey.current.get(ROOT_OID);
+  if ((request.options.gc ?? true) && root !== 0 && request.reader.dataPosition(ROOT_OID, root) !== 0) {
     yield* markReachable(request, survey, [ROOT_OID, ...(request.options.roots ?? [])]);
   }
   if (request.options.dryRun) return yield* dryRun(request, survey);

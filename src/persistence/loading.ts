@@ -19,6 +19,8 @@ import { WeakRef } from './weak-ref';
 interface Recipe {
   readonly model: ClassModel;
   readonly kind: 'tracked' | 'managed' | 'custom';
+  /** What all loaded objects have for a state that keep theirs elsewhere and have no fields. */
+  readonly shared: State | undefined;
 }
 
 /** What objects with their own `__setstate__` have. */
@@ -150,7 +152,8 @@ export class Loader {
     const model = modelOfPrototype(prototype)!;
     const kind =
       prototype instanceof Managed ? 'managed' : hasMethod(prototype, '__setstate__') ? 'custom' : 'tracked';
-    return { model, kind };
+    const isFieldless = kind === 'managed' && !(prototype instanceof ManagedContainer);
+    return { model, kind, shared: isFieldless ? makeState(model.empty, 0, []) : undefined };
   }
 
   /** Gives an object its state. On failure it stays a ghost. */
@@ -164,7 +167,7 @@ export class Loader {
       return;
     }
     const ghost = target.state;
-    target.state = makeState(recipe.model.empty, 0, []);
+    target.state = recipe.shared ?? makeState(recipe.model.empty, 0, []);
     target.status = Status.changed;
     target.ready = 0;
     const outer = this.#cache.filling;

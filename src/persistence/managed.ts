@@ -11,7 +11,7 @@ import { makeState } from './makers';
 import { ForeignRef, Ref } from './ref';
 import { INSIDE } from './exposure';
 import { checkNotStale } from './sealing';
-import { ObjectRecord, stamp, stampedRecord, stampOf, Status, type State } from './stamp';
+import { ObjectRecord, stamp, stampedRecord, stampNew, stampOf, Status, type State } from './stamp';
 import { Kind, kindOf } from './values';
 
 /** Key of the hook that wraps new objects. */
@@ -46,7 +46,7 @@ export abstract class Managed {
   /** An object made without its constructor. @internal */
   static instance(ctor: AnyClass, record: ObjectRecord): Managed {
     const self = wrapped(ctor, Object.create(ctor.prototype as object) as object);
-    stamp(self, record);
+    stampNew(self, record);
     return self as Managed;
   }
 

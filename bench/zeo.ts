@@ -15,7 +15,8 @@ import { SyncBridge } from '../src/bridge/index';
 import { ZERO_TID, type Oid, type Tid } from '../src/ids';
 import { TransactionMetaData } from '../src/storage/index';
 import { ClientStorage } from '../src/zeo/index';
-import { RECORD, socketWorker, type SocketOrder } from '../src/zeo/client/socket-worker';
+import { RECORD, type SocketOrder } from '../src/zeo/client/socket-orders';
+import { socketWorker } from '../src/zeo/client/socket-worker';
 import { blobRecord, record } from '../src/testing/records';
 
 const python = process.env.PYTHON ?? '/usr/bin/python3';

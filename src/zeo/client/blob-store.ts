@@ -7,6 +7,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { POSKeyError, StorageError } from '../../errors';
 import {
+  formatOid,
   formatTid,
   oidFromBigInt,
   oidFromBytes,
@@ -19,6 +20,7 @@ import {
 } from '../../ids';
 import { newWorkingFile, sweepWorkingFiles, type BlobReader, type BlobSource } from '../../storage/index';
 import { itemsOf, type WireValue } from '../wire/values';
+import type { FileFailure } from './socket-orders';
 
 const BUCKETS = 997n;
 /** Share of the size limit that is freed, and downloaded before it is looked at again. */
@@ -33,9 +35,11 @@ export interface BlobStoreOptions {
   readonly limit: number | undefined;
 }
 
+/** A file that arrives; the thread with the sockets writes it. */
 interface Download {
   readonly file: string;
-  readonly descriptor: number;
+  failure: string | undefined;
+  isWhole: boolean;
 }
 
 /** See the head of this file. */
@@ -98,32 +102,47 @@ export class BlobStore {
     this.#added(target);
   }
 
-  /** A message of the server's that brings a blob. */
-  receive(name: string, args: WireValue): void {
-    const [oidBytes, tidBytes, chunk] = itemsOf(args) as [Uint8Array, Uint8Array, Uint8Array | undefined];
-    const oid = oidFromBytes(oidBytes);
-    const tid = tidFromBytes(tidBytes);
-    const key = `${oid}.${tid}`;
-    if (name === 'receiveBlobStart') {
-      this.#discard(key);
-      const file = newWorkingFile(this.workDirectory());
-      this.#downloads.set(key, { file, descriptor: fs.openSync(file, 'wx', 0o600) });
-      return;
-    }
-    const download = this.#downloads.get(key);
-    if (!download) return;
-    if (name === 'receiveBlobChunk') {
-      fs.writeSync(download.descriptor, chunk!);
-      return;
-    }
-    fs.closeSync(download.descriptor);
-    this.#downloads.delete(key);
-    this.keep(download.file, oid, tid);
+  /** Where a revision's content goes while it arrives. */
+  beginDownload(oid: Oid, tid: Tid): string {
+    const file = newWorkingFile(this.workDirectory());
+    this.#downloads.set(keyOf(oid, tid), { file, failure: undefined, isWhole: false });
+    return file;
   }
 
-  /** What was on its way will not come any more. */
-  dropDownloads(): void {
-    for (const key of [...this.#downloads.keys()]) this.#discard(key);
+  /** A message of the server's that belongs to a blob. */
+  receive(name: string, args: WireValue): void {
+    const [oid, tid, chunk] = itemsOf(args) as [Uint8Array, Uint8Array, Uint8Array | undefined];
+    const download = this.#downloads.get(keyOf(oidFromBytes(oid), tidFromBytes(tid)));
+    if (!download) return;
+    if (name === 'receiveBlobStop') download.isWhole = true;
+    // Only when it is written in another way than the one that is looked for.
+    else if (name === 'receiveBlobChunk') fs.appendFileSync(download.file, chunk!);
+  }
+
+  /** A file that arrives could not be written. */
+  failed({ file, reason }: FileFailure): void {
+    for (const download of this.#downloads.values()) if (download.file === file) download.failure = reason;
+  }
+
+  /** The server has sent it all: the file takes its place. Throws `StorageError` when it is not what was sent. */
+  finishDownload(oid: Oid, tid: Tid): void {
+    const download = this.#downloads.get(keyOf(oid, tid));
+    const failure = download?.failure ?? (download?.isWhole ? undefined : 'the server sent no end of it');
+    if (failure !== undefined) {
+      throw new StorageError(
+        `The blob of ${formatOid(oid)} (${formatTid(tid)}) could not be downloaded to ${this.#root()}: ${failure}.`,
+        { code: 'BLOB_DOWNLOAD' },
+      );
+    }
+    this.keep(download!.file, oid, tid);
+  }
+
+  /** It is over, whatever became of it. */
+  dropDownload(oid: Oid, tid: Tid): void {
+    const key = keyOf(oid, tid);
+    const download = this.#downloads.get(key);
+    this.#downloads.delete(key);
+    if (download) fs.rmSync(download.file, { force: true });
   }
 
   open(oid: Oid, tid: Tid): BlobReader {
@@ -156,7 +175,8 @@ export class BlobStore {
   }
 
   close(): void {
-    this.dropDownloads();
+    for (const { file } of this.#downloads.values()) fs.rmSync(file, { force: true });
+    this.#downloads.clear();
     if (this.#isTemporary && this.#directory) fs.rmSync(this.#directory, { recursive: true, force: true });
     this.#directory = undefined;
   }
@@ -174,14 +194,6 @@ export class BlobStore {
     this.#directory = directory;
     sweepWorkingFiles(path.join(directory, 'tmp'));
     return directory;
-  }
-
-  #discard(key: string): void {
-    const download = this.#downloads.get(key);
-    if (!download) return;
-    this.#downloads.delete(key);
-    fs.closeSync(download.descriptor);
-    fs.rmSync(download.file, { force: true });
   }
 
   #added(file: string): void {
@@ -231,6 +243,10 @@ function checkLayout(directory: string): void {
       `${directory} is laid out as ${JSON.stringify(layout)}: it is no client's. Name another directory, or share it with the server.`,
     );
   }
+}
+
+function keyOf(oid: Oid, tid: Tid): string {
+  return `${oid}.${tid}`;
 }
 
 function moveFile(from: string, to: string): void {

@@ -6,13 +6,10 @@ import { tuple, type WireValue } from '../wire/values';
 import { BlobStore, type BlobStoreOptions } from './blob-store';
 import type { ClientTransaction } from './client-transaction';
 import type { ServerLink } from './link';
-import { revisionArguments } from './server-view';
+import type { FileFailure } from './socket-orders';
 
-/** Bytes of a blob in one message to a server of Python's (its number), and to one of ours. */
+/** Bytes of a blob in one message; Python's number. */
 const CHUNK = 59_000;
-const LARGE_CHUNK = 512 << 10;
-/** After so many bytes an upload waits until the server has taken them, so that they do not pile up in memory. */
-const WINDOW = 8 << 20;
 
 /** Blobs to and from the server. */
 export class ClientBlobs {
@@ -42,7 +39,7 @@ export class ClientBlobs {
     const files = this.#pending.get(transaction) ?? new Map<Oid, string>();
     this.#pending.set(transaction, files);
     const earlier = files.get(oid);
-    if (earlier !== undefined) fs.rmSync(earlier, { force: true });
+    if (earlier !== undefined) this.#remove(transaction, earlier);
     files.set(oid, file);
     const { connection, id } = transaction;
     const record: [Uint8Array, Uint8Array, Uint8Array] = [oidToBytes(oid), tidToBytes(serial), data];
@@ -51,29 +48,8 @@ export class ClientBlobs {
       return;
     }
     connection.oneWay('storeBlobStart', tuple());
-    this.#sendFile(transaction, file);
+    connection.sendFile('storeBlobChunk', file, fs.statSync(file).size, CHUNK);
     connection.oneWay('storeBlobEnd', tuple(...record, id));
-  }
-
-  #sendFile(transaction: ClientTransaction, file: string): void {
-    const descriptor = fs.openSync(file, 'r');
-    try {
-      let window = 0;
-      const size = transaction.connection.epoch === undefined ? CHUNK : LARGE_CHUNK;
-      const chunk = Buffer.allocUnsafeSlow(size);
-      for (;;) {
-        const count = fs.readSync(descriptor, chunk);
-        if (count === 0) return;
-        const { connection } = transaction;
-        connection.oneWay('storeBlobChunk', tuple(chunk.subarray(0, count)));
-        window += count;
-        if (window < WINDOW) continue;
-        this.#link.wait(connection.call('ping', tuple(), () => undefined));
-        window = 0;
-      }
-    } finally {
-      fs.closeSync(descriptor);
-    }
   }
 
   /** The transaction is committed: its files stay as downloaded ones. */
@@ -87,8 +63,13 @@ export class ClientBlobs {
   /** The transaction is over; what is left of its files goes. */
   forget(transaction: ClientTransaction | undefined): void {
     if (!transaction) return;
-    for (const file of this.#pending.get(transaction)?.values() ?? []) fs.rmSync(file, { force: true });
+    for (const file of this.#pending.get(transaction)?.values() ?? []) this.#remove(transaction, file);
     this.#pending.delete(transaction);
+  }
+
+  /** The other thread may be about to open it. */
+  #remove(transaction: ClientTransaction, file: string): void {
+    if (this.#store.shared || !transaction.dropFile(file)) fs.rmSync(file, { force: true });
   }
 
   open(oid: Oid, serial: Tid): BlobReader {
@@ -126,12 +107,12 @@ export class ClientBlobs {
     }
   }
 
-  receive(name: string, args: WireValue): void {
-    this.#store.receive(name, args);
+  failed(failure: FileFailure): void {
+    this.#store.failed(failure);
   }
 
-  dropDownloads(): void {
-    this.#store.dropDownloads();
+  receive(name: string, args: WireValue): void {
+    this.#store.receive(name, args);
   }
 
   close(): void {
@@ -141,8 +122,18 @@ export class ClientBlobs {
 
   #fetch(oid: Oid, serial: Tid): void {
     if (this.#store.has(oid, serial) || this.#store.shared) return;
-    this.#link.read((connection) =>
-      connection.call('sendBlob', revisionArguments(oid, serial), () => undefined),
-    );
+    this.#link.read((connection) => {
+      const revision: [Uint8Array, Uint8Array] = [oidToBytes(oid), tidToBytes(serial)];
+      const file = this.#store.beginDownload(oid, serial);
+      connection.takeFile('receiveBlobChunk', revision, file);
+      const call = connection.call('sendBlob', tuple(...revision), () =>
+        this.#store.finishDownload(oid, serial),
+      );
+      call.whenDone(() => {
+        this.#store.dropDownload(oid, serial);
+        if (!connection.closed) connection.dropFile(file);
+      });
+      return call;
+    });
   }
 }

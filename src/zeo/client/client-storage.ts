@@ -103,8 +103,8 @@ export class ClientStorage implements Storage {
       lostTrack: (tid) => view.lostTrack(tid),
       info: (info) => this.#info.merge(info),
       ready: () => link.wake(),
-      disconnected: () => blobs.dropDownloads(),
       message: (message, args) => this.#message(message, args),
+      fileFailed: (failure) => blobs.failed(failure),
     };
     const connector = new Connector(connectorOptions(addresses, options), host);
     const { waitTimeout = 30_000, callTimeout = 300_000 } = options;

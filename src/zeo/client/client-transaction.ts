@@ -193,6 +193,13 @@ export class ClientTransaction {
     return tid;
   }
 
+  /** Removes a file that was given to be sent. False when it can just be removed: the connection is gone. */
+  dropFile(file: string): boolean {
+    if (this.#connection.closed) return false;
+    this.#connection.dropFile(file);
+    return true;
+  }
+
   /** Tells the server to forget it; silent when the connection is gone, which does the same. */
   abort(): void {
     if (this.#connection.closed) return;

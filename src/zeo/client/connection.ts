@@ -15,7 +15,8 @@ import type { SyncBridge } from '../../bridge/index';
 import { ClientDisconnected } from '../errors';
 import type { ZeoAddress } from '../address';
 import { Call } from './call';
-import type { SocketOrder } from './socket-worker';
+import { shapeOf, startOf } from './file-messages';
+import type { SocketOrder } from './socket-orders';
 
 /** One-way messages wait for the next call up to this many bytes. */
 const OUTBOX_BYTES = 256 << 10;
@@ -83,6 +84,32 @@ export class ServerConnection {
     }
   }
 
+  /** Sends a file in messages `name(bytes)` of so many bytes; what is sent later leaves after it. Does not wait. */
+  sendFile(name: string, file: string, size: number, chunk: number): void {
+    if (this.closed) throw new ClientDisconnected('The connection to the ZEO server is lost.');
+    this.flush();
+    const codec = this.#codec!;
+    const whole = shapeOf(codec, name, chunk);
+    const last = shapeOf(codec, name, size % chunk || chunk);
+    this.#order({ op: 'send file', connection: this.id, file, size, chunk, whole, last });
+  }
+
+  /** Has the last argument of messages `name(...first, bytes)` written to a new file, of which nothing else is heard. */
+  takeFile(name: string, first: readonly WireValue[], file: string): void {
+    const { prefix, trailer } = startOf(this.#codec!, name, first);
+    this.#order({ op: 'take file', connection: this.id, file, prefix, trailer });
+  }
+
+  /** Sends or takes no more of a file, and removes it. */
+  dropFile(file: string): void {
+    this.#order({ op: 'drop file', connection: this.id, file });
+  }
+
+  /** A file is on its way to or from the server. */
+  noteProgress(): void {
+    this.heardAt = performance.now();
+  }
+
   /** Sends what waits. */
   flush(): void {
     this.#flushing = false;
@@ -120,7 +147,7 @@ export class ServerConnection {
     if (this.closed) return;
     this.flush();
     this.fail(reason);
-    this.bridge.post({ op: 'close', connection: this.id } satisfies SocketOrder);
+    this.#order({ op: 'close', connection: this.id });
   }
 
   #shakeHands(announcement: Buffer): void {
@@ -129,13 +156,7 @@ export class ServerConnection {
     this.#frames.limit = this.maxMessageBytes;
     this.bridge.post([this.id, frame(answer)]);
     const heartbeat = this.#codec.encode(HEARTBEAT_ID, 0, REPLY, null);
-    const order: SocketOrder = {
-      op: 'heartbeat',
-      connection: this.id,
-      bytes: heartbeat,
-      interval: HEARTBEAT,
-    };
-    this.bridge.post(order);
+    this.#order({ op: 'heartbeat', connection: this.id, bytes: heartbeat, interval: HEARTBEAT });
     this.onReady();
   }
 
@@ -165,6 +186,10 @@ export class ServerConnection {
     }
     this.#calls.set(key, [call]);
     this.#push(this.#codec.encode(id, FLAG.call, name, args));
+  }
+
+  #order(order: SocketOrder): void {
+    this.bridge.post(order);
   }
 
   #push(bytes: Buffer): void {

@@ -5,7 +5,8 @@ import { formatAddress, type ZeoAddress } from '../address';
 import { ClientDisconnected, ZeoProtocolError } from '../errors';
 import { itemsOf, tuple, type WireValue } from '../wire/values';
 import { ServerConnection, type ServerMessages } from './connection';
-import { RECORD, socketWorker, type SocketOrder, type SocketTls } from './socket-worker';
+import { RECORD, type FileFailure, type SocketOrder, type SocketTls } from './socket-orders';
+import { socketWorker } from './socket-worker';
 
 /** What the connector needs to know. */
 export interface ConnectorOptions {
@@ -33,8 +34,9 @@ export interface ConnectorHost {
   /** What the server tells about its storage. */
   info(info: ReadonlyMap<WireValue, WireValue>): void;
   ready(connection: ServerConnection, readOnly: boolean): void;
-  disconnected(connection: ServerConnection, reason: string): void;
   message(name: string, args: WireValue): void;
+  /** A file that arrives could not be written. */
+  fileFailed(failure: FileFailure): void;
 }
 
 /**
@@ -74,6 +76,7 @@ export class Connector implements ServerMessages {
       const kind = tag & 3;
       if (kind === RECORD.data) this.#receive(connection, record);
       else if (kind === RECORD.closed) this.#lost(connection, record.toString('utf8'));
+      else if (kind === RECORD.file) this.#fileMoved(connection, record);
     }
   }
 
@@ -151,6 +154,11 @@ export class Connector implements ServerMessages {
     }
   }
 
+  #fileMoved(connection: ServerConnection, record: Buffer): void {
+    connection.noteProgress();
+    if (record.length > 0) this.host.fileFailed(JSON.parse(record.toString('utf8')) as FileFailure);
+  }
+
   #register(connection: ServerConnection, readOnly: boolean): void {
     const call = connection.call('register', tuple(this.options.storage, readOnly), (reply) => {
       if (!(reply instanceof Uint8Array) || reply.length !== 8)
@@ -223,10 +231,7 @@ export class Connector implements ServerMessages {
     this.lastFailure = undefined;
     const early = this.#early;
     this.#early = [];
-    if (before) {
-      before.close();
-      this.host.disconnected(before, 'a writable server was found');
-    }
+    before?.close();
     for (const [name, args] of early) this.host.message(name, args);
     this.host.ready(connection, readOnly);
     // A server that takes writes may come back while this one only lets us read.
@@ -251,7 +256,6 @@ export class Connector implements ServerMessages {
     }
     this.current = undefined;
     this.lastFailure = error;
-    this.host.disconnected(connection, reason);
     connection.fail(error);
     if (!this.#attempt) this.#connect(20);
   }

@@ -41,7 +41,6 @@ function openBare(): { db: BetterSqlite3.Database; insert: BetterSqlite3.Stateme
       objects INTEGER NOT NULL, crc INTEGER NOT NULL, user BLOB, description BLOB, extension BLOB, changed BLOB);
     CREATE TABLE object (oid INTEGER PRIMARY KEY, seq INTEGER NOT NULL, refs BLOB, state BLOB NOT NULL);
     CREATE TABLE history (id INTEGER PRIMARY KEY, oid INTEGER NOT NULL, seq INTEGER NOT NULL, refs BLOB, state BLOB NOT NULL);
-    CREATE INDEX history_revision ON history (oid, seq);
   `);
   return { db, insert: db.prepare('INSERT INTO object VALUES (?, ?, ?, ?)') };
 }

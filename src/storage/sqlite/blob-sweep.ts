@@ -1,7 +1,10 @@
 import type { Progress } from '../steps';
 import type { Blobs } from './blobs';
+import { oidOfKey } from './current-scan';
 import type { Handle } from './handle';
 import type { PackCounts } from './pack';
+import { sealedSeq } from './record-format';
+import type { Revisions } from './revisions';
 
 /** A content that was staged, and not touched for so long, was left behind. */
 const LEFT_BEHIND_MS = 60 * 60 * 1000;
@@ -13,6 +16,7 @@ export type WriteStep = (phase: string, work: () => undefined | void) => Generat
 /** Removes the contents of revisions that are gone, and contents that an upload left behind. */
 export function* sweepBlobs(
   handle: Handle,
+  revisions: Revisions,
   blobs: Blobs,
   counts: PackCounts,
   write: WriteStep,
@@ -23,25 +27,48 @@ export function* sweepBlobs(
     )
     .raw()
     .safeIntegers();
-  const exists = handle
-    .prepare<number>(
-      'SELECT EXISTS (SELECT 1 FROM object WHERE oid = ? AND seq = ?) OR EXISTS (SELECT 1 FROM history WHERE oid = ? AND seq = ?)',
-    )
-    .pluck();
   const drop = handle.prepare('DELETE FROM blob WHERE oid = ? AND seq = ?');
   for (let oid = -(2n ** 63n), seq = 0n; ;) {
     const rows = next.all(oid, seq, CHUNK);
     if (rows.length === 0) break;
     [oid, seq] = rows.at(-1)!;
-    const gone = rows.filter(([key, at]) => exists.get(key, at, key, at) === 0);
+    // Looked up after the rows were read, so that what was committed with them is there.
+    const kept = new KeptRevisions(revisions);
+    const gone = rows.filter(([key, at]) => !kept.has(key, Number(at)));
     if (gone.length > 0) {
+      // What is gone does not come back.
       yield* write('blobs', () => {
-        for (const [key, at] of gone) if (exists.get(key, at, key, at) === 0) drop.run(key, at);
+        for (const row of gone) drop.run(...row);
       });
     }
     yield { phase: 'blobs', done: counts.blobs, total: undefined };
   }
   yield* sweepContents(handle, blobs, counts, write);
+}
+
+/** Which revisions of an object there are, asked for object by object. */
+class KeptRevisions {
+  readonly #revisions: Revisions;
+  #key: bigint | undefined;
+  readonly #seqs = new Set<number>();
+
+  constructor(revisions: Revisions) {
+    this.#revisions = revisions;
+  }
+
+  has(key: bigint, seq: number): boolean {
+    if (key !== this.#key) this.#read(key);
+    return this.#seqs.has(seq);
+  }
+
+  #read(key: bigint): void {
+    this.#key = key;
+    this.#seqs.clear();
+    const oid = oidOfKey(key);
+    for (let row = this.#revisions.currentRow(oid); row; row = this.#revisions.priorRow(oid, row)) {
+      this.#seqs.add(sealedSeq(row));
+    }
+  }
 }
 
 function* sweepContents(

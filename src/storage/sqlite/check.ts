@@ -11,6 +11,7 @@ import { STEP_MS } from './gc-mark';
 import { oidKey, type Handle } from './handle';
 import { HEADER, openRecord, sealedSeq } from './record-format';
 import { findReferences, unpackReferences } from './references';
+import { Revisions } from './revisions';
 import { prepareTransactions, rowChanges } from './transaction-row';
 import { nextKey } from './walk';
 
@@ -27,6 +28,7 @@ export class Check {
   readonly #handle: Handle;
   readonly #problems: string[] = [];
   readonly #exists: Statement<number>;
+  readonly #chain: Revisions;
   #objects = 0;
   #revisions = 0;
   #more = 0;
@@ -35,6 +37,7 @@ export class Check {
     this.#engine = engine;
     this.#blobs = blobs;
     this.#handle = engine.readHandle();
+    this.#chain = new Revisions(this.#handle, engine.tids);
     this.#exists = this.#handle
       .prepare<number>(`SELECT length(state) > ${HEADER} FROM object WHERE oid = ?`)
       .pluck();
@@ -126,6 +129,7 @@ export class Check {
         this.#report(`The record of ${formatOid(oid)} is not of the commit it is listed under.`);
       this.#engine.tids.tidOf(seq);
       this.#revisions++;
+      this.#chain.priorRow(oid, state);
       if (state.length === HEADER) return;
       if (isCurrent) this.#objects++;
       this.#references(oid, data, unpackReferences(oid, seq, refs), isCurrent);

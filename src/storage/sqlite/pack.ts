@@ -19,6 +19,7 @@ import { GarbageMarks, STEP_MS } from './gc-mark';
 import { pause, type Handle } from './handle';
 import { PackLock } from './pack-lock';
 import { PackStatements, SCAN_ROWS } from './pack-statements';
+import { Revisions } from './revisions';
 import { readMeta, writeMeta } from './schema';
 import { OidSet } from './oid-set';
 import { nextKey } from './walk';
@@ -95,7 +96,10 @@ export class Pack {
       yield* this.#trim();
       yield* this.#sweepObjects(marks);
       yield* this.#sweepTransactions();
-      yield* sweepBlobs(this.#handle, this.#blobs, this.#counts, (phase, work) => this.#write(phase, work));
+      const revisions = new Revisions(this.#handle, tids);
+      yield* sweepBlobs(this.#handle, revisions, this.#blobs, this.#counts, (phase, work) =>
+        this.#write(phase, work),
+      );
     } finally {
       // Not a step: whoever ended the pack early waits for this.
       if (this.#handle.db.open) this.#unlock();

@@ -3,8 +3,9 @@
  *
  * | bytes | what |
  * |---|---|
- * | 4 | CRC-32 of the data, begun from a number made of oid and seq |
+ * | 4 | CRC-32 of the data, begun from a number made of oid, seq and prior |
  * | 6 | seq: the commit that wrote it |
+ * | 6 | prior: the `history.id` of the revision that it superseded; 0 when there was none, ff… when it was not kept |
  * | rest | the data record; nothing for an object that was deleted |
  *
  * A row that came to the wrong oid or seq fails as surely as one whose bytes changed. All integers big-endian.
@@ -14,17 +15,18 @@ import { CorruptionError } from '../../errors';
 import { formatOid, oidToBigInt, type Oid } from '../../ids';
 
 /** Length of what stands before the data. */
-export const HEADER = 10;
+export const HEADER = 16;
+/** As `prior`: the revision superseded another one, which was not kept. */
+export const NOT_KEPT = 0xffff_ffff_ffff;
 
 /** The bytes for a row. `data` is `null` for a deletion. */
-export function sealRecord(oid: Oid, seq: number, data: Uint8Array | null): Buffer {
+export function sealRecord(oid: Oid, seq: number, prior: number, data: Uint8Array | null): Buffer {
   const length = data === null ? 0 : data.length;
   const sealed = Buffer.allocUnsafe(HEADER + length);
   if (data !== null) sealed.set(data, HEADER);
-  writeWord(sealed, 4, Math.floor(seq / 0x1_0000) >>> 0);
-  sealed[8] = seq >>> 8;
-  sealed[9] = seq;
-  writeWord(sealed, 0, crc32(length === 0 ? NO_BYTES : data!, placeSeed(oid, seq)));
+  writeNumber(sealed, 4, seq);
+  writeNumber(sealed, 10, prior);
+  writeWord(sealed, 0, crc32(length === 0 ? NO_BYTES : data!, sealSeed(oid, seq, prior)));
   return sealed;
 }
 
@@ -35,10 +37,12 @@ export function sealedSeq(sealed: Buffer): number {
 
 /** As {@link sealedSeq}, of a row of at least {@link HEADER} bytes that lies in `bytes` from `start` on. */
 export function seqAt(bytes: Buffer, start: number): number {
-  return (
-    ((bytes[start + 4]! << 8) | bytes[start + 5]!) * 0x1_0000_0000 +
-    (((bytes[start + 6]! << 24) | (bytes[start + 7]! << 16) | (bytes[start + 8]! << 8) | bytes[start + 9]!) >>> 0)
-  );
+  return numberAt(bytes, start + 4);
+}
+
+/** The prior in a row's bytes; {@link openRecord} tells whether it is true. */
+export function sealedPrior(sealed: Buffer): number {
+  return sealed === null || sealed.length < HEADER ? 0 : numberAt(sealed, 10);
 }
 
 /** The data in a row's bytes, empty for a deletion. `CorruptionError` when they are not what was sealed. */
@@ -54,7 +58,8 @@ export function openRecordAt(oid: Oid, bytes: Buffer, start: number, end: number
   const data = bytes.subarray(start + HEADER, end);
   const crc =
     ((bytes[start]! << 24) | (bytes[start + 1]! << 16) | (bytes[start + 2]! << 8) | bytes[start + 3]!) >>> 0;
-  if (crc32(data, placeSeed(oid, seqAt(bytes, start))) !== crc) throw damaged(oid);
+  const seed = sealSeed(oid, numberAt(bytes, start + 4), numberAt(bytes, start + 10));
+  if (crc32(data, seed) !== crc) throw damaged(oid);
   return data;
 }
 
@@ -78,6 +83,23 @@ export function placeSeed(oid: Oid, seq: number): number {
       (seq / 0x1_0000_0000)) >>>
     0
   );
+}
+
+function sealSeed(oid: Oid, seq: number, prior: number): number {
+  return (placeSeed(oid, seq) ^ Math.imul(prior, 0xc2b2_ae35) ^ (prior / 0x1_0000_0000)) >>> 0;
+}
+
+function numberAt(bytes: Buffer, at: number): number {
+  return (
+    ((bytes[at]! << 8) | bytes[at + 1]!) * 0x1_0000_0000 +
+    (((bytes[at + 2]! << 24) | (bytes[at + 3]! << 16) | (bytes[at + 4]! << 8) | bytes[at + 5]!) >>> 0)
+  );
+}
+
+function writeNumber(target: Buffer, at: number, value: number): void {
+  writeWord(target, at, Math.floor(value / 0x1_0000) >>> 0);
+  target[at + 4] = value >>> 8;
+  target[at + 5] = value;
 }
 
 function writeWord(target: Buffer, at: number, value: number): void {

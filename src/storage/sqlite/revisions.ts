@@ -3,7 +3,7 @@ import { formatTid, type Oid, type Tid } from '../../ids';
 import type { BoundedRecord, LoadedRecord } from '../interfaces';
 import type { Statement } from './driver';
 import { oidKey, type Handle } from './handle';
-import { HEADER, openRecord, sealedSeq } from './record-format';
+import { damaged, HEADER, NOT_KEPT, openRecord, sealedPrior, sealedSeq } from './record-format';
 import type { Tids } from './tids';
 
 /** A revision; its tid is looked up only when somebody asks for it. */
@@ -34,26 +34,31 @@ export class BoundedSqliteRecord extends SqliteRecord implements BoundedRecord {
   }
 }
 
-/** Current and former revisions, as one handle sees them. */
+/** A superseded revision. */
+export interface FormerRow {
+  /** Sealed bytes. */
+  readonly row: Buffer;
+  /** Number of the commit that superseded it. */
+  readonly end: number;
+}
+
+/**
+ * Current and former revisions, as one handle sees them. Each row says where the one before it is in the history: an index
+ * would cost a page more at every commit, and what is asked for is nearly always among the last.
+ */
 export class Revisions {
   readonly #handle: Handle;
   readonly #tids: Tids;
   readonly #current: Statement<Buffer>;
   readonly #former: Statement<Buffer>;
-  readonly #exactly: Statement<Buffer>;
-  readonly #next: Statement<number>;
+  readonly #first: Statement<number>;
 
   constructor(handle: Handle, tids: Tids) {
     this.#handle = handle;
     this.#tids = tids;
     this.#current = handle.prepare<Buffer>('SELECT state FROM object WHERE oid = ?').pluck();
-    this.#former = handle
-      .prepare<Buffer>('SELECT state FROM history WHERE oid = ? AND seq <= ? ORDER BY seq DESC LIMIT 1')
-      .pluck();
-    this.#exactly = handle.prepare<Buffer>('SELECT state FROM history WHERE oid = ? AND seq = ?').pluck();
-    this.#next = handle
-      .prepare<number>('SELECT seq FROM history WHERE oid = ? AND seq > ? ORDER BY seq LIMIT 1')
-      .pluck();
+    this.#former = handle.prepare<Buffer>('SELECT state FROM history WHERE id = ?').pluck();
+    this.#first = handle.prepare<number>('SELECT min(id) FROM history').pluck();
   }
 
   /** The sealed bytes of the current row; `undefined` when there is none. */
@@ -85,24 +90,50 @@ export class Revisions {
     return new SqliteRecord(data, sealedSeq(row), this.#tids);
   }
 
-  /** The newest former revision of at most `seq`, as sealed bytes. */
-  formerRow(oid: Oid, seq: number): Buffer | undefined {
+  /** What the revision in `row` superseded, as sealed bytes; `undefined` when there is none, or it is packed. */
+  priorRow(oid: Oid, row: Buffer): Buffer | undefined {
+    const prior = sealedPrior(row);
+    return prior === 0 || prior === NOT_KEPT ? undefined : this.rowAt(oid, prior, sealedSeq(row));
+  }
+
+  /**
+   * The row of the history with this id, a former revision of `oid` before commit `end`; `undefined` when it is packed.
+   * `CorruptionError` when it is something else.
+   */
+  rowAt(oid: Oid, id: number, end: number): Buffer | undefined {
     try {
-      return this.#former.get(oidKey(oid), seq);
+      const row = this.#former.get(id);
+      if (row === undefined) {
+        // Packing removes from the beginning on.
+        const first = this.#first.get();
+        if (first !== undefined && first !== null && first <= id) throw damaged(oid);
+        return undefined;
+      }
+      openRecord(oid, row);
+      if (sealedSeq(row) >= end) throw damaged(oid);
+      return row;
     } catch (error) {
       throw this.#handle.failed(error);
     }
   }
 
+  /** The newest revision of at most `seq` before the one in `later`; `undefined` when there is none, or it is packed. */
+  formerRow(oid: Oid, later: Buffer, seq: number): FormerRow | undefined {
+    openRecord(oid, later);
+    for (;;) {
+      const row = this.priorRow(oid, later);
+      if (row === undefined) return undefined;
+      if (sealedSeq(row) <= seq) return { row, end: sealedSeq(later) };
+      later = row;
+    }
+  }
+
   /** Exactly the revision of `seq`, as sealed bytes, current or former. */
   exactRow(oid: Oid, seq: number): Buffer | undefined {
-    const row = this.currentRow(oid);
-    if (row === undefined || sealedSeq(row) === seq) return row;
-    try {
-      return this.#exactly.get(oidKey(oid), seq);
-    } catch (error) {
-      throw this.#handle.failed(error);
-    }
+    const current = this.currentRow(oid);
+    if (current === undefined || sealedSeq(current) === seq) return current;
+    const former = this.formerRow(oid, current, seq);
+    return former !== undefined && sealedSeq(former.row) === seq ? former.row : undefined;
   }
 
   /**
@@ -112,11 +143,14 @@ export class Revisions {
   atSeq(oid: Oid, seq: number, complete: (seq: number) => boolean): BoundedRecord | undefined {
     const current = this.currentRow(oid);
     if (current === undefined) throw new POSKeyError(oid);
-    const currentSeq = sealedSeq(current);
-    if (currentSeq <= seq) return this.#bounded(oid, current, undefined);
-    const row = this.formerRow(oid, seq);
-    if (row !== undefined) return this.#bounded(oid, row, this.#nextSeq(oid, sealedSeq(row)) ?? currentSeq);
-    if (complete(seq)) return undefined;
+    openRecord(oid, current);
+    if (sealedSeq(current) <= seq) return this.#bounded(oid, current, undefined);
+    let oldest = current;
+    for (let row = this.priorRow(oid, oldest); row !== undefined; row = this.priorRow(oid, oldest)) {
+      if (sealedSeq(row) <= seq) return this.#bounded(oid, row, sealedSeq(oldest));
+      oldest = row;
+    }
+    if (sealedPrior(oldest) === 0 && complete(seq)) return undefined;
     throw new ReadConflictError(
       'The revision that this snapshot needs is gone: it was packed, or the database keeps no history. ' +
         'Run the transaction again.',
@@ -140,13 +174,5 @@ export class Revisions {
       this.#tids,
       endSeq === undefined ? undefined : this.#tids.tidOf(endSeq),
     );
-  }
-
-  #nextSeq(oid: Oid, seq: number): number | undefined {
-    try {
-      return this.#next.get(oidKey(oid), seq);
-    } catch (error) {
-      throw this.#handle.failed(error);
-    }
   }
 }

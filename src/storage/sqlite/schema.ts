@@ -6,7 +6,7 @@
  * |---|---|
  * | `txn` | a transaction; `changed` its packed oids, `past` the highest `history.id` after it, `objects` the number of objects after it |
  * | `object` | the current revision of an object |
- * | `history` | a superseded revision; `id` ascends in the order in which they were superseded, so that packing removes a prefix |
+ * | `history` | a superseded revision; `id` ascends in the order in which they were superseded, so that packing removes a prefix. Found from the revision that superseded it: see record-format.ts |
  * | `blob` | the content of a revision of a blob object |
  * | `blob_content` | a content; `touched` is when it was last written to while it is being staged, 0 once it is committed |
  * | `blob_chunk` | a piece of a content: `id` = content × 2^20 + number of the piece |
@@ -38,7 +38,6 @@ CREATE TABLE object (oid INTEGER PRIMARY KEY, seq INTEGER NOT NULL, refs BLOB, s
 CREATE TABLE history (
   id INTEGER PRIMARY KEY, oid INTEGER NOT NULL, seq INTEGER NOT NULL, refs BLOB, state BLOB NOT NULL
 );
-CREATE INDEX history_revision ON history (oid, seq);
 CREATE TABLE blob (
   oid INTEGER NOT NULL, seq INTEGER NOT NULL, content INTEGER NOT NULL, crc INTEGER NOT NULL,
   PRIMARY KEY (oid, seq)

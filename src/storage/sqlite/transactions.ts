@@ -11,8 +11,8 @@ import type { TransactionMetaData } from '../transaction-meta';
 import { selectUndoable } from '../undo-log';
 import type { Statement } from './driver';
 import type { Engine } from './engine';
-import { oidKey } from './handle';
 import { HEADER, openRecord, sealedSeq } from './record-format';
+import { RevisionTrails } from './revision-trails';
 import type { Revisions } from './revisions';
 import { readMeta } from './schema';
 import { prepareTransactions, rowChanges, rowMeta, type TransactionRow } from './transaction-row';
@@ -28,7 +28,6 @@ export class Transactions {
   readonly #one: Statement<TransactionRow>;
   readonly #forward: Statement<TransactionRow>;
   readonly #backward: Statement<TransactionRow>;
-  readonly #former: Statement<[number, number]>;
 
   constructor(engine: Engine, revisions: Revisions) {
     this.#engine = engine;
@@ -39,11 +38,6 @@ export class Transactions {
       engine.reader,
       'WHERE seq < ? AND seq > ? ORDER BY seq DESC LIMIT ?',
     );
-    this.#former = engine.reader
-      .prepare<[number, number]>(
-        `SELECT seq, length(state) - ${HEADER} FROM history WHERE oid = ? ORDER BY seq DESC LIMIT ?`,
-      )
-      .raw();
   }
 
   /** As `Storage.history`. */
@@ -51,9 +45,12 @@ export class Transactions {
     const current = this.#revisions.currentRow(oid);
     if (current === undefined) throw new POSKeyError(oid);
     return this.#guarded(() => {
-      const revisions: [number, number][] = [[sealedSeq(current), current.length - HEADER]];
-      if (size > 1) revisions.push(...this.#former.all(oidKey(oid), size - 1));
-      return revisions.slice(0, size).map(([seq, length]) => this.#entry(seq, length));
+      const entries: HistoryEntry[] = [];
+      for (let row: Buffer | undefined = current; row && entries.length < size;) {
+        entries.push(this.#entry(sealedSeq(row), row.length - HEADER));
+        row = this.#revisions.priorRow(oid, row);
+      }
+      return entries;
     });
   }
 
@@ -90,10 +87,11 @@ export class Transactions {
   }
 
   *#between(after: number, last: number): Generator<TransactionRecord> {
+    const trails = new RevisionTrails(this.#revisions);
     for (;;) {
       this.#engine.checkOpen();
       const rows = this.#guarded(() => this.#forward.all(after, last, CHUNK));
-      for (const row of rows) yield new StoredTransaction(row, this.#revisions);
+      for (const row of rows) yield new StoredTransaction(row, trails);
       if (rows.length < CHUNK) return;
       after = nextKey(this.#engine.path, after, Number(rows.at(-1)!.seq));
     }
@@ -114,20 +112,20 @@ class StoredTransaction implements TransactionRecord {
   readonly meta: TransactionMetaData;
   readonly #seq: number;
   readonly #oids: readonly Oid[];
-  readonly #revisions: Revisions;
+  readonly #trails: RevisionTrails;
 
-  constructor(row: TransactionRow, revisions: Revisions) {
+  constructor(row: TransactionRow, trails: RevisionTrails) {
     this.tid = row.tid as Tid;
     this.status = row.packed === 0n ? ' ' : 'p';
     this.meta = rowMeta(row);
     this.#seq = Number(row.seq);
     this.#oids = rowChanges(row);
-    this.#revisions = revisions;
+    this.#trails = trails;
   }
 
   *records(): Iterable<DataRecord> {
     for (const oid of this.#oids) {
-      const row = this.#revisions.exactRow(oid, this.#seq);
+      const row = this.#trails.exactRow(oid, this.#seq);
       if (row === undefined) continue;
       const data = openRecord(oid, row);
       yield { oid, tid: this.tid, data: row.length === HEADER ? null : data, dataTid: undefined };

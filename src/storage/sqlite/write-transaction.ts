@@ -14,7 +14,7 @@ import { oidKey } from './handle';
 import type { SqliteInstance } from './instance';
 import { packOids } from './oid-list';
 import type { OidSource } from './oid-source';
-import { HEADER, openRecord, sealedSeq, sealRecord } from './record-format';
+import { HEADER, NOT_KEPT, openRecord, sealedPrior, sealedSeq, sealRecord } from './record-format';
 import { findReferences, packReferences } from './references';
 import { Revisions, type SqliteRecord } from './revisions';
 import { readMeta, writeMeta } from './schema';
@@ -189,7 +189,7 @@ export class WriteTransaction {
       oid >= 0 ? oid : oidKey(oid),
       this.seq,
       packReferences(oid, this.seq, refs),
-      sealRecord(oid, this.seq, data),
+      sealRecord(oid, this.seq, 0, data),
     );
     if (done.changes === 0) return false;
     this.#context.oids.seen(oid);
@@ -202,14 +202,17 @@ export class WriteTransaction {
   #replace(oid: Oid, current: number, data: Uint8Array | null, references: readonly Oid[] | undefined): void {
     const refs = data === null ? [] : (references ?? findReferences(data, this.#context.engine.host));
     const key = oid >= 0 ? oid : oidKey(oid);
-    if (current !== this.seq) {
-      if (this.#keepHistory) this.#statements.supersede.run(++this.#past, key);
+    let prior = NOT_KEPT;
+    if (current === this.seq) {
+      prior = sealedPrior(this.#context.revisions.currentRow(oid)!);
+    } else {
+      if (this.#keepHistory) this.#statements.supersede.run((prior = ++this.#past), key);
       this.#changed.push(oid);
     }
     this.#statements.update.run(
       this.seq,
       packReferences(oid, this.seq, refs),
-      sealRecord(oid, this.seq, data),
+      sealRecord(oid, this.seq, prior, data),
       key,
     );
   }
@@ -274,7 +277,7 @@ export class WriteTransaction {
     const undoneRow = revisions.exactRow(oid, seq);
     const currentRow = revisions.currentRow(oid);
     if (undoneRow === undefined || currentRow === undefined) return undefined;
-    const previousRow = revisions.formerRow(oid, seq - 1);
+    const previousRow = revisions.priorRow(oid, undoneRow);
     const currentSeq = sealedSeq(currentRow);
     const undoneContent = blobs.uncommitted.contentOf(oid, seq);
     const currentContent = blobs.uncommitted.contentOf(oid, currentSeq);

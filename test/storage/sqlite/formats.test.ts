@@ -4,7 +4,7 @@ import { oidFromBigInt, type Oid } from '../../../src/ids';
 import { portableCrc32 } from '../../../src/storage/sqlite/crc32';
 import { packOids, unpackOids } from '../../../src/storage/sqlite/oid-list';
 import { OidSet } from '../../../src/storage/sqlite/oid-set';
-import { openRecord, sealedSeq, sealRecord } from '../../../src/storage/sqlite/record-format';
+import { openRecord, sealedPrior, sealedSeq, sealRecord } from '../../../src/storage/sqlite/record-format';
 import { packReferences, unpackReferences } from '../../../src/storage/sqlite/references';
 
 const oids = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map(oidFromBigInt);
@@ -41,17 +41,24 @@ test('damaged lists of oids end in an error or in oids', () => {
 
 test('a sealed record opens where it was sealed, and nowhere else', () => {
   fc.assert(
-    fc.property(oids, seqs, fc.uint8Array({ minLength: 1 }), smallOids, (oid, seq, data, other) => {
-      const sealed = sealRecord(oid, seq, data);
-      expect(sealedSeq(sealed)).toBe(seq);
-      expect([...openRecord(oid, sealed)]).toEqual([...data]);
-      if (other !== oid) expect(() => openRecord(other, sealed)).toThrow('damaged');
-    }),
+    fc.property(
+      oids,
+      seqs,
+      seqs,
+      fc.uint8Array({ minLength: 1 }),
+      smallOids,
+      (oid, seq, prior, data, other) => {
+        const sealed = sealRecord(oid, seq, prior, data);
+        expect([sealedSeq(sealed), sealedPrior(sealed)]).toEqual([seq, prior]);
+        expect([...openRecord(oid, sealed)]).toEqual([...data]);
+        if (other !== oid) expect(() => openRecord(other, sealed)).toThrow('damaged');
+      },
+    ),
   );
 });
 
 test('every flipped bit of a sealed record is found', () => {
-  const sealed = sealRecord(42 as Oid, 7, Buffer.from('some data'));
+  const sealed = sealRecord(42 as Oid, 7, 5, Buffer.from('some data'));
   for (let bit = 0; bit < sealed.length * 8; bit++) {
     const damaged = Buffer.from(sealed);
     damaged[bit >> 3]! ^= 1 << (bit & 7);

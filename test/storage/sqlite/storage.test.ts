@@ -2,13 +2,14 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
 import Database from 'better-sqlite3';
-import { ZERO_TID, tidFromTime, type Tid } from '../../../src/ids';
+import { ZERO_TID, tidFromTime, timeOfTid, type Oid, type Tid } from '../../../src/ids';
 import { runSteps, runStepsAsync, SqliteStorage, TransactionMetaData } from '../../../src/storage';
 import { APPLICATION_ID, SCHEMA_VERSION } from '../../../src/storage/sqlite';
 import { openEngine } from '../../../src/storage/sqlite/open';
 import { resolveOptions } from '../../../src/storage/sqlite/options';
 import { blobRecord, record } from '../../../src/testing';
 import { Harness } from '../../../src/testing/harness';
+import { textOf } from '../../../src/testing/records';
 import { temporaryDirectory } from './temporary';
 import { COUNTER } from './worker';
 import { workerBundle } from './worker-process';
@@ -85,6 +86,51 @@ test('the history mode is kept by the file, and can be changed', () => {
   storage = new SqliteStorage(file(), { history: 'all' });
   expect(storage.supports.undo).toBe(true);
   storage.close();
+});
+
+test('a revision that was superseded while no history was kept is not taken for one that never was', () => {
+  let h = new Harness(new SqliteStorage(file()));
+  const { oid, tid: first } = h.create('one');
+  const second = h.change(oid, 'two');
+  h.storage.close();
+  h = new Harness(new SqliteStorage(file(), { history: 'none' }));
+  const third = h.change(oid, 'three');
+  h.storage.close();
+  h = new Harness(new SqliteStorage(file(), { history: 'all' }));
+  const fourth = h.change(oid, 'four');
+  expect(textOf(h.storage.loadBefore(oid, fourth)!.data)).toBe('three');
+  for (const tid of [second, third]) {
+    expect(() => h.storage.loadBefore(oid, tid)).toThrow(
+      expect.objectContaining({ code: 'READ_CONFLICT' }) as Error,
+    );
+  }
+  expect(() => h.storage.loadSerial(oid, first)).toThrow(
+    expect.objectContaining({ code: 'POS_KEY' }) as Error,
+  );
+  expect(h.storage.history!(oid, 9).map(({ tid }) => tid)).toEqual([fourth, third]);
+  expect(runSteps(h.storage.check!()).problems).toEqual([]);
+  h.storage.close();
+});
+
+test('iterating finds every revision of objects with many, while others change them and a pack goes on', () => {
+  const h = new Harness(new SqliteStorage(file(), { durability: 'normal' }));
+  const { oid: one } = h.create('one 0');
+  const { oid: two } = h.create('two 0');
+  h.root([one, two]);
+  for (let round = 1; round < 300; round++) {
+    h.change(one, `one ${round}`);
+    if (round % 3 === 0) h.change(two, `two ${round}`);
+  }
+  const seen = new Map<Oid, string[]>([one, two].map((oid) => [oid, []]));
+  let count = 0;
+  for (const transaction of h.storage.iterate!()) {
+    for (const { oid, data } of transaction.records()) seen.get(oid)?.push(textOf(data!));
+    if (++count === 100) h.change(one, 'meanwhile');
+    if (count === 350) runSteps(h.storage.pack!({ time: timeOfTid(transaction.tid) - 1 }));
+  }
+  expect(seen.get(one)).toEqual(Array.from({ length: 300 }, (_, round) => `one ${round}`));
+  expect(seen.get(two)).toEqual(Array.from({ length: 100 }, (_, round) => `two ${round * 3}`));
+  h.storage.close();
 });
 
 test('without history undo is refused', () => {

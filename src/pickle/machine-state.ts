@@ -51,6 +51,12 @@ export class MachineState {
   protected containers = 0;
   protected reference: unknown = undefined;
 
+  /** How many places of the stack and how many marks the loop begins with. */
+  protected startPlace = 0;
+  protected startMarks = 0;
+
+  /** Whether the last {@link readColumns} got what it expected. */
+  asExpected = false;
   /** Whether {@link readColumns} wants the dict at the bottom of the stack as columns; what it got so far. */
   protected wantColumns = false;
   /** How many columns the last {@link readColumns} filled; -1 when the value was no such dict. */

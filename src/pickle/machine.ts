@@ -22,12 +22,14 @@ export class Machine extends ArgumentReader {
     const stack = this.stack;
     const marks = this.marks;
     let pos = this.pos;
-    let sp = 0;
-    let markCount = 0;
+    let sp = this.startPlace;
+    let markCount = this.startMarks;
     // The lowest place that opcodes may take from: above the last mark.
-    let fence = 0;
-    let containers = 0;
-    this.protocol = 0;
+    let fence = markCount > 0 ? marks[markCount - 1]! : 0;
+    // What lies on the stack already is counted as if all were containers; an exact look follows where it matters.
+    let containers = sp;
+    if (sp === 0) this.protocol = 0;
+    this.startPlace = this.startMarks = 0;
 
     for (;;) {
       const at = pos;

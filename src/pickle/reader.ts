@@ -9,7 +9,9 @@
  */
 import { AGAIN } from './build';
 import { isDeeperThan } from './depth';
-import { Machine } from './machine';
+import type { Global } from './global';
+import type { PreparedNames } from './prepared-names';
+import { ColumnReader } from './expected-columns';
 
 export type { InternalReaderOptions } from './machine-state';
 
@@ -18,7 +20,7 @@ const CLEARED: unique symbol = Symbol('cleared');
 const NO_COLUMNS: unknown[] = [];
 
 /** Reads one pickle after another from an input. The memo lasts until the next {@link open}. */
-export class PickleReader extends Machine {
+export class PickleReader extends ColumnReader {
   /** Starts on `bytes` from `start` up to `end`; forgets the memo. */
   open(bytes: Uint8Array, start = 0, end = bytes.length): void {
     const input = this.input;
@@ -60,26 +62,49 @@ export class PickleReader extends Machine {
   }
 
   /**
+   * The next pickle, if it is the first and nothing but a name with its number in the memo: how nearly every record begins.
+   * `undefined` for any other, which is not read then. Throws `PickleError`.
+   */
+  readName(): Global | undefined {
+    const { buf, globals } = this;
+    if (buf[0] !== 0x80 || buf[1] !== 3 || buf[2] !== 0x63 || this.pos !== 0) return undefined;
+    const global = globals.read(this.input, 3);
+    const end = globals.end;
+    if (global === undefined || end + 3 > this.end || buf[end] !== 0x71 || buf[end + 2] !== 0x2e) return undefined;
+    this.protocol = 3;
+    this.memo.put(buf[end + 1]!, this.admit(global, 2));
+    this.pos = end + 3;
+    return global;
+  }
+
+  /**
    * Reads the next pickle. If it is a dict whose keys are strings, puts it into `columnNames`, `columnValues` and
    * `columnKinds` (of which the next call overwrites all but the values), and gives `undefined`; else sets `columnCount` to -1 and gives the value
-   * as {@link read}.
+   * as {@link read}. If they are as `expected`, `asExpected` is true and nothing but the values is set.
    */
-  readColumns(): unknown {
+  readColumns(expected?: PreparedNames): unknown {
     this.wantColumns = true;
     this.columnCount = 0;
     this.columnValues = [];
-    return this.readPasses();
+    this.asExpected = false;
+    return this.readPasses(expected);
   }
 
-  protected readPasses(): unknown {
+  protected readPasses(expected?: PreparedNames): unknown {
     const start = this.pos;
     const columns = this.wantColumns;
+    let names = expected;
     // A second pass must start from the memo that this pickle found.
     const farBefore = this.memo.copyOfFar();
     const size = this.memo.size;
     const gaps = this.memo.gaps;
     for (;;) {
       try {
+        if (names !== undefined) {
+          this.asExpected = this.readExpected(names);
+          if (this.asExpected) return undefined;
+          names = undefined;
+        }
         const value = this.run();
         if (!this.builder.learning) {
           if (columns && !this.wantColumns) this.columnCount = -1;

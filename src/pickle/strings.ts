@@ -5,14 +5,6 @@
  */
 import type { Input } from './input';
 
-interface Entry {
-  readonly text: string;
-  readonly a: number;
-  readonly b: number;
-  readonly c: number;
-  readonly d: number;
-}
-
 const TABLE_SIZE = 4096;
 const WORDS_LIMIT = 16;
 /** V8 copies substrings below 13 characters; longer ones would keep the whole window alive. */
@@ -21,15 +13,28 @@ const WINDOW = 4096;
 /** So many short strings are put together from their bytes before a window pays. */
 const FIRST_STRINGS = 3;
 const HIGH_BITS = 0x8080_8080 | 0;
+/** So many look-ups that find nothing, beyond three for each that does, and values are taken for new. */
+const MAX_LUCK = 64;
+/** So many of them are not looked up then. */
+const PAUSE = 1024;
 
-/** Shared by all readers of the process: keys seen by one are likely to be met by the next. */
-const table: (Entry | undefined)[] = new Array<Entry | undefined>(TABLE_SIZE).fill(undefined);
+/**
+ * Short texts met before, and their bytes in four words each. Shared by all readers of the process: what one meets the next
+ * is likely to meet.
+ */
+const tableWords = new Int32Array(4 * TABLE_SIZE);
+const tableTexts: string[] = new Array<string>(TABLE_SIZE).fill('');
 
 const { fromCharCode } = String;
 
 /** Reads strings of one input after another. */
 export class StringReader {
   #input: Input | undefined = undefined;
+  /**
+   * Above 0, how many more look-ups may fail before values are no longer looked up; below, how many go without. Keys are always
+   * looked up, and count.
+   */
+  #luck = MAX_LUCK;
   #window = '';
   #windowStart = 0;
   #windowEnd = 0;
@@ -50,18 +55,26 @@ export class StringReader {
     this.#windowEnd = 0;
   }
 
-  /** A string that probably occurs again: a key, a name. The same text gives the same string, mostly. */
+  /** As {@link key}, but for strings that may be unlike any before: looked up only as long as that helps. */
+  value(start: number, end: number): string | undefined {
+    if (this.#luck > 0 || end - start <= 4) return this.key(start, end);
+    if (++this.#luck === 0) this.#luck = MAX_LUCK;
+    return this.#make(start, end);
+  }
+
+  /**
+   * The string of these bytes, `undefined` when they are no UTF-8 (lone surrogates pass, as in Python's "surrogatepass"). The same
+   * text gives the same string, mostly.
+   */
   key(start: number, end: number): string | undefined {
     const length = end - start;
-    const input = this.#input!;
-    if (length > WORDS_LIMIT || length === 0 || start + WORDS_LIMIT > input.readable)
-      return this.value(start, end);
-    const view = input.view;
+    const { view, readable } = this.#input!;
+    if (length > WORDS_LIMIT || length === 0 || start + WORDS_LIMIT > readable) return this.#long(start, end);
+    const mask = -1 >>> (((4 - length) & 3) << 3);
     let a = view.getInt32(start, true);
     let b = 0;
     let c = 0;
     let d = 0;
-    const mask = -1 >>> (((4 - length) & 3) << 3);
     if (length <= 4) {
       a &= mask;
     } else {
@@ -75,34 +88,34 @@ export class StringReader {
       }
     }
     const mixed = Math.imul(
-      a ^ Math.imul(b, 0x9e37_79b1) ^ Math.imul(c, 0x85eb_ca6b) ^ d ^ length,
+      a ^ Math.imul(b, 0x9e37_79b1) ^ Math.imul(c, 0x85eb_ca6b) ^ Math.imul(d, 0x27d4_eb2f) ^ length,
       0xc2b2_ae35 | 0,
     );
     const slot = mixed >>> 20;
-    const hit = table[slot];
-    if (
-      hit !== undefined &&
-      hit.a === a &&
-      hit.b === b &&
-      hit.c === c &&
-      hit.d === d &&
-      hit.text.length === length
-    ) {
-      return hit.text;
+    const at = slot << 2;
+    // One comparison of all: whether single words differ would be hard to foresee for the processor.
+    const difference =
+      (tableWords[at]! ^ a) | (tableWords[at + 1]! ^ b) | (tableWords[at + 2]! ^ c) | (tableWords[at + 3]! ^ d);
+    const found = tableTexts[slot]!;
+    if (difference === 0 && found.length === length) {
+      if (this.#luck < MAX_LUCK) this.#luck += 3;
+      return found;
     }
-    if (((a | b | c | d) & HIGH_BITS) !== 0) return this.value(start, end);
-    const text = this.#ascii(start, end, a, b, c, d);
-    table[slot] = { text, a, b, c, d };
+    if (--this.#luck === 0) this.#luck = -PAUSE;
+    const text = this.#make(start, end);
+    if (((a | b | c | d) & HIGH_BITS) === 0) {
+      tableWords[at] = a;
+      tableWords[at + 1] = b;
+      tableWords[at + 2] = c;
+      tableWords[at + 3] = d;
+      tableTexts[slot] = text!;
+    }
     return text;
   }
 
-  /** A string; `undefined` when the bytes are no UTF-8 (lone surrogates pass, as in Python's "surrogatepass"). */
-  value(start: number, end: number): string | undefined {
+  #long(start: number, end: number): string | undefined {
     const length = end - start;
     const input = this.#input!;
-    if (length <= WORDS_LIMIT && length > 0 && start + WORDS_LIMIT <= input.readable) {
-      return length <= 4 ? this.#short(start, end) : this.#words(start, end);
-    }
     if (length <= 24) {
       let bits = 0;
       if (start + 24 <= input.readable) {
@@ -121,45 +134,19 @@ export class StringReader {
     return decodeSurrogates(input.buf, start, end);
   }
 
-  /** 5 to 16 bytes. */
-  #words(start: number, end: number): string | undefined {
+  /** As {@link key} without the table. */
+  #make(start: number, end: number): string | undefined {
     const length = end - start;
-    const view = this.#input!.view;
+    const { view, readable } = this.#input!;
+    if (length > WORDS_LIMIT || length === 0 || start + WORDS_LIMIT > readable) return this.#long(start, end);
     const mask = -1 >>> (((4 - length) & 3) << 3);
     const a = view.getInt32(start, true);
-    let b = view.getInt32(start + 4, true);
-    let c = 0;
-    let d = 0;
-    if (length <= 8) {
-      b &= mask;
-    } else {
-      c = view.getInt32(start + 8, true);
-      if (length <= 12) c &= mask;
-      else d = view.getInt32(start + 12, true) & mask;
-    }
-    if (((a | b | c | d) & HIGH_BITS) !== 0) {
-      const text = this.#input!.buf.utf8Slice(start, end);
-      return text.includes('\ufffd') ? decodeSurrogates(this.#input!.buf, start, end) : text;
-    }
-    return this.#ascii(start, end, a, b, c, d);
-  }
-
-  /** Up to 4 bytes: so short that few are different. */
-  #short(start: number, end: number): string | undefined {
-    const length = end - start;
-    const a = this.#input!.view.getInt32(start, true) & (-1 >>> ((4 - length) << 3));
-    const slot = Math.imul(a ^ length, 0xc2b2_ae35 | 0) >>> 20;
-    const hit = table[slot];
-    if (hit !== undefined && hit.a === a && hit.b === 0 && hit.text.length === length) return hit.text;
-    if ((a & HIGH_BITS) !== 0) return decodeSurrogates(this.#input!.buf, start, end);
-    const text = this.#input!.buf.latin1Slice(start, end);
-    table[slot] = { text, a, b: 0, c: 0, d: 0 };
-    return text;
-  }
-
-  /** 1 to 16 bytes that are ASCII, also given as words. */
-  #ascii(start: number, end: number, a: number, b: number, c: number, d: number): string {
-    const length = end - start;
+    const b = view.getInt32(start + 4, true);
+    const c = view.getInt32(start + 8, true);
+    const d = view.getInt32(start + 12, true);
+    const bits =
+      length <= 4 ? a & mask : length <= 8 ? a | (b & mask) : length <= 12 ? a | b | (c & mask) : a | b | c | (d & mask);
+    if ((bits & HIGH_BITS) !== 0) return this.#long(start, end);
     if (length <= COPIED_SUBSTRING && this.#decoded++ >= FIRST_STRINGS) {
       if (start < this.#windowStart || end > this.#windowEnd) this.#moveWindow(start);
       return this.#window.substring(start - this.#windowStart, end - this.#windowStart);
@@ -167,40 +154,40 @@ export class StringReader {
     switch (length) {
       case 5:
         // prettier-ignore
-        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, (a >> 24) & 0x7f, b & 0x7f);
       case 6:
         // prettier-ignore
-        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, b >> 8);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, (a >> 24) & 0x7f, b & 0x7f, (b >> 8) & 0x7f);
       case 7:
         // prettier-ignore
-        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, b >> 16);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, (a >> 24) & 0x7f, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f);
       case 8:
         // prettier-ignore
-        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, (a >> 24) & 0x7f, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, (b >> 24) & 0x7f);
       case 9:
         // prettier-ignore
-        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24, c);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, (a >> 24) & 0x7f, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, (b >> 24) & 0x7f, c & 0x7f);
       case 10:
         // prettier-ignore
-        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24, c & 0x7f, c >> 8);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, (a >> 24) & 0x7f, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, (b >> 24) & 0x7f, c & 0x7f, (c >> 8) & 0x7f);
       case 11:
         // prettier-ignore
-        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24, c & 0x7f, (c >> 8) & 0x7f, c >> 16);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, (a >> 24) & 0x7f, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, (b >> 24) & 0x7f, c & 0x7f, (c >> 8) & 0x7f, (c >> 16) & 0x7f);
       case 12:
         // prettier-ignore
-        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24, c & 0x7f, (c >> 8) & 0x7f, (c >> 16) & 0x7f, c >> 24);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, (a >> 24) & 0x7f, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, (b >> 24) & 0x7f, c & 0x7f, (c >> 8) & 0x7f, (c >> 16) & 0x7f, (c >> 24) & 0x7f);
       case 13:
         // prettier-ignore
-        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24, c & 0x7f, (c >> 8) & 0x7f, (c >> 16) & 0x7f, c >> 24, d);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, (a >> 24) & 0x7f, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, (b >> 24) & 0x7f, c & 0x7f, (c >> 8) & 0x7f, (c >> 16) & 0x7f, (c >> 24) & 0x7f, d & 0x7f);
       case 14:
         // prettier-ignore
-        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24, c & 0x7f, (c >> 8) & 0x7f, (c >> 16) & 0x7f, c >> 24, d & 0x7f, d >> 8);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, (a >> 24) & 0x7f, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, (b >> 24) & 0x7f, c & 0x7f, (c >> 8) & 0x7f, (c >> 16) & 0x7f, (c >> 24) & 0x7f, d & 0x7f, (d >> 8) & 0x7f);
       case 15:
         // prettier-ignore
-        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24, c & 0x7f, (c >> 8) & 0x7f, (c >> 16) & 0x7f, c >> 24, d & 0x7f, (d >> 8) & 0x7f, d >> 16);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, (a >> 24) & 0x7f, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, (b >> 24) & 0x7f, c & 0x7f, (c >> 8) & 0x7f, (c >> 16) & 0x7f, (c >> 24) & 0x7f, d & 0x7f, (d >> 8) & 0x7f, (d >> 16) & 0x7f);
       case 16:
         // prettier-ignore
-        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, a >> 24, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, b >> 24, c & 0x7f, (c >> 8) & 0x7f, (c >> 16) & 0x7f, c >> 24, d & 0x7f, (d >> 8) & 0x7f, (d >> 16) & 0x7f, d >> 24);
+        return fromCharCode(a & 0x7f, (a >> 8) & 0x7f, (a >> 16) & 0x7f, (a >> 24) & 0x7f, b & 0x7f, (b >> 8) & 0x7f, (b >> 16) & 0x7f, (b >> 24) & 0x7f, c & 0x7f, (c >> 8) & 0x7f, (c >> 16) & 0x7f, (c >> 24) & 0x7f, d & 0x7f, (d >> 8) & 0x7f, (d >> 16) & 0x7f, (d >> 24) & 0x7f);
       default:
         return this.#input!.buf.latin1Slice(start, end);
     }

@@ -6,6 +6,18 @@ const MAX_TEXT = 64;
 /** Up to so many objects are looked up one by one; a map costs more for few. */
 const LINEAR = 8;
 
+/** Where the table has a text that is not empty. */
+export function slotOfText(text: string): number {
+  const length = text.length;
+  return (
+    (length * 61 +
+      text.charCodeAt(0) * 7 +
+      text.charCodeAt(length - 1) * 31 +
+      text.charCodeAt(length >> 1) * 131) &
+    (SLOTS - 1)
+  );
+}
+
 export class WriteMemo {
   /** The number that the next value gets. */
   count = 0;
@@ -66,12 +78,11 @@ export class WriteMemo {
       this.count++;
       return -1;
     }
-    const slot =
-      (length * 61 +
-        text.charCodeAt(0) * 7 +
-        text.charCodeAt(length - 1) * 31 +
-        text.charCodeAt(length >> 1) * 131) &
-      (SLOTS - 1);
+    return this.textIn(slotOfText(text), text);
+  }
+
+  /** As {@link text}, for one whose place in the table is known. */
+  textIn(slot: number, text: string): number {
     if (this.#textEpochs[slot] === this.#epoch && this.#texts[slot] === text) return this.#textIndexes[slot]!;
     this.#texts[slot] = text;
     this.#textEpochs[slot] = this.#epoch;

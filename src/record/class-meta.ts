@@ -11,6 +11,7 @@
  */
 import { inspect } from 'node:util';
 import { Global, PickleError, PicklingError } from '../pickle/index';
+import type { FieldList } from './field-list';
 
 /** How the metadata was written, so that it is written the same way again. */
 export type ClassForm = 'class' | 'class-args' | 'names-args';
@@ -80,6 +81,12 @@ export class ClassMeta {
     const cls = this.form === 'class-args' ? this.global : Object.freeze([this.module, this.name]);
     return Object.freeze([cls, this.newargs === null ? null : Object.freeze([...(this.newargs ?? [])])]);
   }
+
+  /**
+   * The fields of the object of this class that was read last: those that the next one is expected to have.
+   * @internal
+   */
+  lastFields: FieldList | undefined = undefined;
 
   #header: Uint8Array | undefined = undefined;
 

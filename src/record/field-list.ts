@@ -4,7 +4,7 @@
  *
  * Lists live in a trie of bounded size. When it is full it starts anew: then a list met again is another object, once.
  */
-import { WriteAs } from '../pickle/index';
+import { PreparedNames, WriteAs } from '../pickle/index';
 
 /** How a field is written. Reading yields `auto` and `float` only. */
 export const FieldKind = WriteAs;
@@ -32,6 +32,7 @@ export class FieldList {
   readonly #lastKind: FieldKind;
   /** Whether a name comes twice: a damaged or hostile record. */
   readonly #hasDuplicates: boolean;
+  #prepared: PreparedNames | undefined | null = null;
 
   private constructor(names: readonly string[], kinds: readonly FieldKind[], canonical: boolean) {
     this.names = names;
@@ -107,6 +108,15 @@ export class FieldList {
    */
   get hasDuplicates(): boolean {
     return this.#hasDuplicates;
+  }
+
+  /**
+   * The names as they stand in a record; `undefined` where that does not pay.
+   * @internal
+   */
+  get prepared(): PreparedNames | undefined {
+    if (this.#prepared === null) this.#prepared = this.canonical ? PreparedNames.of(this.names, this.kinds) : undefined;
+    return this.#prepared;
   }
 
   /** The index of a name, or -1. */

@@ -26,8 +26,10 @@ export class RecordReader {
     const reader = this.#reader;
     try {
       reader.open(bytes, start, end);
-      const cls = ClassMeta.fromPickle(reader.read());
-      const state = reader.readColumns();
+      const cls = this.#class();
+      const expected = cls.lastFields;
+      const state = reader.readColumns(expected?.prepared);
+      if (reader.asExpected) return { cls, fields: expected, values: reader.columnValues, state: undefined };
       return reader.columnCount >= 0 ? this.#fields(cls) : content(cls, state);
     } finally {
       reader.close();
@@ -39,19 +41,24 @@ export class RecordReader {
     const reader = this.#reader;
     try {
       reader.open(bytes, start, end);
-      return ClassMeta.fromPickle(reader.read());
+      return this.#class();
     } finally {
       reader.close();
     }
+  }
+
+  #class(): ClassMeta {
+    const global = this.#reader.readName();
+    return global === undefined ? ClassMeta.fromPickle(this.#reader.read()) : ClassMeta.ofGlobal(global);
   }
 
   #fields(cls: ClassMeta): RecordContent {
     const reader = this.#reader;
     const fields = FieldList.ofFirst(reader.columnCount, reader.columnNames, reader.columnKinds);
     const values = reader.columnValues;
-    return fields.hasDuplicates
-      ? withoutDuplicates(cls, fields, values)
-      : { cls, fields, values, state: undefined };
+    if (fields.hasDuplicates) return withoutDuplicates(cls, fields, values);
+    cls.lastFields = fields;
+    return { cls, fields, values, state: undefined };
   }
 }
 

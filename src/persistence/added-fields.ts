@@ -19,9 +19,15 @@ export class AddedFields {
     return this.#names.get(object)?.filter((name) => !Object.hasOwn(object, name)) ?? NONE;
   }
 
-  /** They stay: from now on they can't be deleted. In reverse order off and in order on again, which keeps fast maps where that is possible. */
-  commit(): void {
+  /**
+   * They stay: from now on they can't be deleted. In reverse order off and in order on again, which keeps fast maps where that is possible. Those of an object that was changed again meanwhile
+   * wait for the commit of that.
+   */
+  commit(isChanged: (object: object) => boolean): void {
+    if (this.#names.size === 0) return;
     for (const [object, names] of this.#names) {
+      if (isChanged(object)) continue;
+      this.#names.delete(object);
       const present = names.filter((name) => Object.hasOwn(object, name));
       const descriptors = present.map((name) => Object.getOwnPropertyDescriptor(object, name)!);
       for (const name of present.toReversed()) Reflect.deleteProperty(object, name);
@@ -29,7 +35,6 @@ export class AddedFields {
         Object.defineProperty(object, name, { ...descriptors[i], configurable: false });
       });
     }
-    this.#names.clear();
   }
 
   /** They go. */
@@ -46,6 +51,11 @@ export class AddedFields {
   /** Those of an object that is set free stay as they are. */
   forget(object: object): void {
     this.#names.delete(object);
+  }
+
+  /** All of them stay as they are. */
+  clear(): void {
+    this.#names.clear();
   }
 
   /** Whether a field of an object is not committed yet. */

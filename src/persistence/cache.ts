@@ -4,6 +4,7 @@
 import { InvalidArgumentError, InvalidObjectReference } from '../errors';
 import { ZERO_TID, type Oid, type Tid } from '../ids';
 import { AddedFields } from './added-fields';
+import { Changes } from './changes';
 import { classNameOf, isManaged, requireModel } from './classes';
 import { Exposures } from './exposures';
 import type {
@@ -34,23 +35,13 @@ export class ObjectCacheImpl implements ObjectCache {
   readonly exposures: Exposures;
   /** The record that is being given its state, whose fields may be set without marking it changed. */
   filling: ObjectRecord | undefined;
-  /** Objects in the middle of an operation that loads others: they must not lose their states meanwhile. */
+  /** Objects in the middle of an operation that loads others: they keep their states. */
   readonly pinned: ObjectRecord[] = [];
   readonly #residents: Residents;
   readonly #loader: Loader;
   readonly #saver: Saver;
-  /** Objects changed or added since the last commit, abort or savepoint. */
-  #changed: object[] = [];
-  /** Serialized since then, and how long their records are. */
-  #stored: object[] = [];
-  #storedSizes: number[] = [];
-  /** Objects given an oid since the last commit or abort, in order. */
-  #created: Oid[] = [];
-  /** Oids stored at savepoints of this transaction, in order. */
-  #overlay: Oid[] = [];
+  readonly #changes = new Changes();
   readonly #resolved = new Set<Oid>();
-  #savepoints: { readonly sequence: number; readonly created: number; readonly overlay: number }[] = [];
-  #sequence = 0;
 
   constructor(jar: Jar, options: CacheOptions = {}) {
     this.jar = jar;
@@ -106,10 +97,10 @@ export class ObjectCacheImpl implements ObjectCache {
     }
     if (this.#residents.find(oid) !== undefined)
       throw new InvalidArgumentError('There is an object with this oid already.');
-    if (this.#changed.length === 0) this.jar.objectChanged();
+    if (this.#changes.changed.length === 0) this.jar.objectChanged();
     this.enter(object, record ?? pendingRecord(object, emptyState(model.empty, 0)), oid);
     this.#saver.reached.delete(object);
-    this.#changed.push(object);
+    this.#changes.changed.push(object);
   }
 
   /** Whether a new object came here because something refers to it, not by {@link add}. */
@@ -134,15 +125,15 @@ export class ObjectCacheImpl implements ObjectCache {
     record.serial = ZERO_TID;
     record.status = Status.changed;
     record.size = 0;
-    this.#created.push(oid);
+    this.#changes.created.push(oid);
     this.#residents.hold(oid, object);
   }
 
   /** The first change of a clean object: the connection joins before anything is different. */
   markChanged(object: object, record: ObjectRecord): void {
-    if (this.#changed.length === 0) this.jar.objectChanged();
+    if (this.#changes.changed.length === 0) this.jar.objectChanged();
     record.status = Status.changed;
-    this.#changed.push(object);
+    this.#changes.changed.push(object);
     // What counts as loaded is held.
     if ((record.place & Place.counted) === 0) this.#residents.hold(record.oid!, object);
   }
@@ -164,24 +155,26 @@ export class ObjectCacheImpl implements ObjectCache {
   }
 
   flushExposed(): void {
+    if (this.#changes.anyLate) this.#takeLate();
     this.exposures.flush();
   }
 
   get hasChanges(): boolean {
-    return this.#changed.length > 0 || this.#overlay.length > 0;
+    return this.#changes.any;
   }
 
   changedObjects(): object[] {
-    return [...this.#changed];
+    return [...this.#changes.changed];
   }
 
   *serializeChanged(): IterableIterator<SerializedObject> {
-    this.#stored = [];
-    this.#storedSizes = [];
-    this.#saver.start(this.#changed);
+    this.#saver.start(this.#changes.beginStoring());
     for (let next = this.#saver.next(); next !== undefined; next = this.#saver.next()) {
-      this.#stored.push(next.object);
-      this.#storedSizes.push(next.data.length);
+      const { object, data } = next;
+      const record = recordOf(object)!;
+      this.#changes.written(object, data.length);
+      record.status = Status.storing;
+      this.exposures.settle(object, record);
       yield next;
     }
   }
@@ -191,53 +184,45 @@ export class ObjectCacheImpl implements ObjectCache {
   }
 
   afterCommit(tid: Tid): void {
-    for (const oid of this.#overlay) {
+    const { overlay, stored, sizes } = this.#changes;
+    for (const oid of overlay) {
       const object = this.#residents.find(oid);
       if (object !== undefined) recordOf(object)!.serial = tid;
     }
-    this.#stored.forEach((object, i) => {
+    stored.forEach((object, i) => {
       const record = recordOf(object)!;
-      record.serial = tid;
-      this.#settle(object, record, this.#storedSizes[i]!);
+      // What was changed again meanwhile, and resolved to something else, must conflict.
+      if (record.status === Status.storing || !this.#resolved.has(record.oid!)) record.serial = tid;
+      this.#settle(object, record, sizes[i]!);
     });
-    this.addedFields.commit();
-    this.#endTransaction();
+    this.addedFields.commit((object) => recordOf(object)!.status === Status.changed);
+    this.#changes.commit((oid) => this.#isNew(oid));
+    this.#saver.finish();
     for (const oid of this.#resolved) this.#invalidate(oid);
     this.#resolved.clear();
   }
 
   abort(): void {
-    this.#undo(this.#overlay, this.#created);
+    this.#undo(this.#changes.overlay, this.#changes.created);
     this.addedFields.abort();
     this.#endTransaction();
     this.#resolved.clear();
   }
 
   savepoint(): CacheSavepoint {
-    this.#stored.forEach((object, i) => {
+    const { stored, sizes, overlay } = this.#changes;
+    stored.forEach((object, i) => {
       const record = recordOf(object)!;
-      this.#overlay.push(record.oid!);
-      this.#settle(object, record, this.#storedSizes[i]!);
+      overlay.push(record.oid!);
+      this.#settle(object, record, sizes[i]!);
     });
-    this.#changed = [];
-    this.#stored = [];
-    const savepoint = {
-      sequence: ++this.#sequence,
-      created: this.#created.length,
-      overlay: this.#overlay.length,
-    };
-    this.#savepoints.push(savepoint);
-    return savepoint;
+    return this.#changes.savepoint();
   }
 
   rollbackTo(savepoint: CacheSavepoint): void {
-    const mark = this.#savepoints.find((known) => known.sequence === savepoint.sequence);
-    if (mark === undefined)
-      throw new InvalidArgumentError('This savepoint is not of the transaction under way.');
-    this.#savepoints = this.#savepoints.filter((known) => known.sequence <= mark.sequence);
-    this.#undo(this.#overlay.splice(mark.overlay), this.#created.splice(mark.created));
-    this.#changed = [];
-    this.#stored = [];
+    const { overlay, created } = this.#changes.since(savepoint);
+    this.#undo(overlay, created);
+    this.#changes.rollBack();
   }
 
   invalidate(oids: Iterable<Oid>): void {
@@ -274,7 +259,7 @@ export class ObjectCacheImpl implements ObjectCache {
   clear(): void {
     this.#residents.clear();
     this.exposures.clear();
-    this.addedFields.commit();
+    this.addedFields.clear();
     this.#endTransaction();
   }
 
@@ -292,7 +277,7 @@ export class ObjectCacheImpl implements ObjectCache {
   }
 
   get statistics(): CacheStatistics {
-    return this.#residents.figures(this.exposures.count, this.#changed.length);
+    return this.#residents.figures(this.exposures.count, this.#changes.changed.length);
   }
 
   details(): IterableIterator<CacheDetail> {
@@ -309,8 +294,8 @@ export class ObjectCacheImpl implements ObjectCache {
 
   /** Drops the state of an object whatever was done to it: `_p_invalidate`. */
   discard(object: object, record: ObjectRecord): void {
-    if (record.serial === ZERO_TID && this.#created.includes(record.oid!)) return;
-    if (record.status === Status.changed) this.#changed.splice(this.#changed.indexOf(object), 1);
+    if (record.serial === ZERO_TID && this.#changes.created.includes(record.oid!)) return;
+    if (record.status === Status.changed) this.#changes.remove(object);
     this.addedFields.withdraw(object);
     if (record.status !== Status.ghost) this.#residents.drop(object, record, 'invalidation');
   }
@@ -318,7 +303,7 @@ export class ObjectCacheImpl implements ObjectCache {
   /** `_p_changed = false`: the change stays in memory and is not saved. */
   unmark(object: object, record: ObjectRecord): void {
     if (record.serial === ZERO_TID) return;
-    this.#changed.splice(this.#changed.indexOf(object), 1);
+    this.#changes.remove(object);
     record.status = Status.saved;
     this.exposures.settle(object, record);
   }
@@ -333,18 +318,38 @@ export class ObjectCacheImpl implements ObjectCache {
     return this.#loader.stateOf(oid, { data, serial });
   }
 
-  /** What was serialized is stored: the object is clean, and what the program may hold of it is compared from here. */
+  /** What was serialized is stored: the object is clean unless it was changed again meanwhile. */
   #settle(object: object, record: ObjectRecord, size: number): void {
-    if (record.status !== Status.changed) return;
+    if (record.status !== Status.storing) {
+      this.#residents.resized(record, size);
+      return;
+    }
     record.status = Status.saved;
     const loose = !ADOPTED_STAY_FAST && this.#saver.isAdopted(object);
     this.#residents.settle(object, record, size, loose);
-    this.exposures.settle(object, record);
+  }
+
+  /** Whether an object was added and not stored yet. */
+  #isNew(oid: Oid): boolean {
+    const object = this.#residents.find(oid);
+    return object !== undefined && recordOf(object)!.serial === ZERO_TID;
+  }
+
+  /** What was changed during a commit is part of the transaction that is now under way. When the jar takes no changes, it is given up. */
+  #takeLate(): void {
+    try {
+      if (this.#changes.changed.length === 0) this.jar.objectChanged();
+    } catch (error) {
+      this.abort();
+      throw error;
+    }
+    this.#changes.takeLate();
   }
 
   /** Takes back what was done since the last commit or savepoint, and to these oids; sets those created free. */
   #undo(overlay: readonly Oid[], created: readonly Oid[]): void {
-    const touched = new Set([...this.exposures.takeChanged(), ...this.#changed, ...this.#stored]);
+    const touched = this.#changes.all();
+    for (const object of this.exposures.takeChanged()) touched.add(object);
     for (const oid of overlay) {
       const object = this.#residents.find(oid);
       if (object !== undefined) touched.add(object);
@@ -361,11 +366,7 @@ export class ObjectCacheImpl implements ObjectCache {
   }
 
   #endTransaction(): void {
-    this.#changed = [];
-    this.#stored = [];
-    this.#created = [];
-    this.#overlay = [];
-    this.#savepoints = [];
+    this.#changes.abort();
     this.#saver.finish();
   }
 
@@ -388,7 +389,7 @@ export class ObjectCacheImpl implements ObjectCache {
     const object = this.#residents.find(oid);
     if (object === undefined) return;
     const record = recordOf(object)!;
-    if (record.status === Status.changed) return;
+    if (record.status === Status.changed || record.status === Status.storing) return;
     if (record.status === Status.saved && !this.exposures.isClean(record)) {
       this.#noteChanged(object, record);
       return;

@@ -57,7 +57,7 @@ export class Exposures {
       seen = followInside(this.#cache, record, value, object, slot);
       note = noteOf(slot, seen) ?? emptyNote(slot, seen);
     }
-    if (record.status === Status.saved) own(record, note);
+    if (record.status < Status.changed) own(record, note);
     else note = emptyNote(slot, seen);
     this.#add(object, record, note);
     return seen;

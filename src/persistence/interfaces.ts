@@ -177,7 +177,7 @@ export interface ObjectCache {
   changedObjects(): object[];
   /**
    * The records of all changed and added objects, and of every new object that is reached from them. Lazily: store each before asking for
-   * the next, or collect them. Errors name class and path: `bank.Account.history[3].callback: functions cannot be saved`.
+   * the next, or collect them. What changes from here on, until {@link afterCommit} or {@link abort}, belongs to the next transaction. Errors name class and path: `bank.Account.history[3].callback: functions cannot be saved`.
    */
   serializeChanged(): IterableIterator<SerializedObject>;
   /** The committed state of this object differs from the one in memory (conflict resolution): it is loaded again at its next use. */

@@ -67,7 +67,7 @@ export abstract class Managed {
   protected changed(): void {
     const record = stampedRecord(this);
     if (record.status === Status.changed || record.status === Status.unsaved) return;
-    if (record.status !== Status.saved) activateSlowly(this, record);
+    if (record.status >= Status.probation) activateSlowly(this, record);
     record.cache!.markChanged(this, record);
   }
 

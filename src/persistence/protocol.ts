@@ -47,7 +47,7 @@ export function markChanged(object: object): void {
   const record = recordOf(checked(object));
   if (record?.cache === undefined) return;
   ensureLoaded(object, record);
-  if (record.status === Status.saved) record.cache.markChanged(object, record);
+  if (record.status < Status.changed) record.cache.markChanged(object, record);
 }
 
 /** Loads an object's state if it is not in memory. */
@@ -81,7 +81,7 @@ export function removeField(object: object, name: string): void {
   const state = record.state;
   const slot = state[0].slotOf(name);
   if (slot === 0) return;
-  if (record.status === Status.saved) record.cache!.markChanged(object, record);
+  if (record.status < Status.changed) record.cache!.markChanged(object, record);
   state[slot] = undefined;
   state[0] = state[0].minus(name);
 }
@@ -101,7 +101,7 @@ function setChanged(object: object, value: boolean | null): void {
 
 function changedWord(record: ObjectRecord | undefined): boolean | null {
   if (record?.status === Status.ghost) return null;
-  return record?.cache !== undefined && record.status === Status.changed;
+  return statusWord(record) === 'changed';
 }
 
 const members: Record<string, (this: object, ...args: never[]) => unknown> = {

@@ -150,6 +150,11 @@ export class Residents implements BudgetMember {
     else this.eviction.loaded(object, record);
   }
 
+  /** As {@link settle}, for an object that was changed again meanwhile. */
+  resized(record: ObjectRecord, size: number): void {
+    this.eviction.resized(record, size);
+  }
+
   /** An object leaves the cache with its state. */
   release(object: object, record: ObjectRecord): void {
     this.eviction.unloaded(record);

@@ -12,14 +12,16 @@ import type { Note } from './exposure';
 export const Status = {
   /** As stored. */
   saved: 0,
+  /** As it was written for the commit or savepoint under way: what changes from here on is the next transaction's. */
+  storing: 1,
   /** Differs from what is stored, or was never stored; its cache lists it. */
-  changed: 1,
+  changed: 2,
   /** Belongs to no jar (any more): an ordinary object that happens to have tracked fields. */
-  unsaved: 2,
+  unsaved: 3,
   /** Set aside; put back at the next touch. */
-  probation: 3,
+  probation: 4,
   /** Not in memory. */
-  ghost: 4,
+  ghost: 5,
 } as const;
 export type Status = (typeof Status)[keyof typeof Status];
 

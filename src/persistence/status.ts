@@ -8,6 +8,7 @@ export function statusWord(record: ObjectRecord | undefined): PersistentStatus {
   switch (record.status) {
     case Status.ghost:
       return 'ghost';
+    case Status.storing:
     case Status.changed:
       return 'changed';
     default:

@@ -57,7 +57,7 @@ export function readSlot(object: object, record: ObjectRecord, slot: number): un
 export function writeSlot(object: object, record: ObjectRecord, slot: number, value: unknown): void {
   if (typeof value === 'object' && value !== null) checkNotStale(value, describeField(object, record, slot));
   ensureLoaded(object, record);
-  if (record.status === Status.saved) {
+  if (record.status < Status.changed) {
     if (Object.isFrozen(object))
       throw new TypeError(`Cannot assign to a field of a frozen ${object.constructor.name}.`);
     record.cache!.markChanged(object, record);
@@ -107,7 +107,7 @@ export function setUnknown(receiver: object, key: PropertyKey, value: unknown): 
 /** Puts a new field on a tracked object. */
 export function addField(object: object, record: ObjectRecord, name: string, value: unknown): void {
   const cache = record.cache!;
-  if (record.status === Status.saved) cache.markChanged(object, record);
+  if (record.status < Status.changed) cache.markChanged(object, record);
   const layout = record.state[0].plus(name);
   const slot = layout.slotOf(name);
   const state = record.state;
@@ -229,7 +229,7 @@ connectSlowPaths({
     const slot = namedSlot(behind, record, name);
     if (slot !== 0) writeSlot(behind, record, slot, value);
     else {
-      if (record.status === Status.saved) record.cache!.markChanged(behind, record);
+      if (record.status < Status.changed) record.cache!.markChanged(behind, record);
       const layout = record.state[0].plus(name);
       const state = record.state;
       while (state.length <= layout.top) state.push(undefined);

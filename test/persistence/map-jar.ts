@@ -97,7 +97,8 @@ export class MapJar implements Jar {
     return this.cache.get(ROOT_OID) as T;
   }
 
-  commit(): Tid {
+  /** `meanwhile` runs when everything is written and nothing is finished: where an asynchronous commit waits. */
+  commit(meanwhile?: () => void): Tid {
     const records = this.#records;
     this.cache.flushExposed();
     const tid = (records.lastTid + 1n) as Tid;
@@ -118,6 +119,7 @@ export class MapJar implements Jar {
           throw new ConflictError(undefined, { oid, serials: [committed, serial] });
         }
       }
+      meanwhile?.();
     } catch (error) {
       this.abort();
       throw error;

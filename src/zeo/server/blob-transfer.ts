@@ -1,11 +1,13 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { randomBytes } from 'node:crypto';
-import { StorageTransactionError } from '../../errors';
+import { StorageError, StorageTransactionError } from '../../errors';
 import type { BlobReader } from '../../storage/index';
 
 /** Bytes of a blob in one message; Python's number. */
 export const BLOB_CHUNK = 59_000;
+/** A byte that a message has nowhere but in its chunk. */
+const FILLER = 0xfe;
 
 /** A blob on its way from a client, in a file that the storage can take over. */
 export class BlobUpload {
@@ -43,15 +45,30 @@ export class BlobUpload {
   }
 }
 
-/** The chunks of a blob; the reader is closed at the end, or when the iteration is given up. */
-export function* blobChunks(reader: BlobReader): Generator<Buffer> {
+/**
+ * The messages that bring a blob, as `encode` makes them of a chunk. Most are made in one buffer: each must have left before the next is
+ * asked for. The reader is closed at the end, or when the iteration is given up.
+ */
+export function* blobMessages(reader: BlobReader, encode: (chunk: Uint8Array) => Buffer): Generator<Buffer> {
   try {
+    let frame: Buffer | undefined;
+    let at = 0;
     for (let position = 0; position < reader.size;) {
-      const chunk = Buffer.allocUnsafe(Math.min(BLOB_CHUNK, reader.size - position));
-      const count = reader.read(chunk, 0, chunk.length, position);
-      if (count === 0) return;
-      position += count;
-      yield count === chunk.length ? chunk : chunk.subarray(0, count);
+      const length = Math.min(BLOB_CHUNK, reader.size - position);
+      if (length === BLOB_CHUNK && !frame) {
+        const filler = Buffer.alloc(BLOB_CHUNK, FILLER);
+        frame = encode(filler);
+        at = frame.lastIndexOf(filler);
+      }
+      const target = length === BLOB_CHUNK ? frame!.subarray(at, at + length) : Buffer.allocUnsafe(length);
+      let filled = 0;
+      while (filled < length) {
+        const count = reader.read(target, filled, length - filled, position + filled);
+        if (count === 0) throw new StorageError('A blob became shorter while it was sent.');
+        filled += count;
+      }
+      position += length;
+      yield length === BLOB_CHUNK ? frame! : encode(target);
     }
   } finally {
     reader.close();

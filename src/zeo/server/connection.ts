@@ -16,7 +16,7 @@ import { errorToWire } from '../wire/errors-on-wire';
 import { frame, FrameReader } from '../wire/frames';
 import { HANDSHAKE_LIMIT, letterOfAnswer, STATUS_REQUEST } from '../wire/handshake';
 import { tuple, type WireValue } from '../wire/values';
-import { blobChunks } from './blob-transfer';
+import { blobMessages } from './blob-transfer';
 import type { HostedStorage } from './hosted-storage';
 import type { ServerLogger } from './logger';
 import { callMethod, UnknownMethodError, type MethodContext, type MethodResult } from './methods';
@@ -53,7 +53,8 @@ export interface ConnectionServer {
 export class ClientConnection implements SessionConnection {
   label: string;
   readonly #peer: string;
-  readonly #frames = new FrameReader(HANDSHAKE_LIMIT);
+  /** What outlives the call that brought it is copied. */
+  readonly #frames = new FrameReader(HANDSHAKE_LIMIT, true);
   #codec: Codec | undefined;
   #session: Session | undefined;
   #context: MethodContext | undefined;
@@ -222,23 +223,23 @@ export class ClientConnection implements SessionConnection {
     // The names are sent back later; what they came in may be gone by then.
     const [oidBytes, tidBytes] = [Buffer.from(oid), Buffer.from(tid)];
     this.oneWay('receiveBlobStart', tuple(oidBytes, tidBytes));
-    for (const chunk of blobChunks(reader)) {
-      this.oneWay('receiveBlobChunk', tuple(oidBytes, tidBytes, chunk));
-      if (this.socket.writableLength > PAUSE_BYTES) await this.#drained();
+    const codec = this.#codec!;
+    const messages = blobMessages(reader, (chunk) =>
+      codec.encode(0, FLAG.oneWay, 'receiveBlobChunk', tuple(oidBytes, tidBytes, chunk)),
+    );
+    for (const message of messages) {
+      await this.#taken(message);
       if (this.#closed) return;
     }
     this.oneWay('receiveBlobStop', tuple(oidBytes, tidBytes));
   }
 
-  #drained(): Promise<void> {
+  /** Sends, and resolves when the socket has no more need of the bytes. */
+  #taken(bytes: Buffer): Promise<void> {
     return new Promise((resolve) => {
-      const done = (): void => {
-        this.socket.off('drain', done);
-        this.socket.off('close', done);
-        resolve();
-      };
-      this.socket.on('drain', done);
-      this.socket.on('close', done);
+      if (this.#closed) return resolve();
+      this.socket.write(bytes, () => resolve());
+      this.release();
     });
   }
 

@@ -30,7 +30,11 @@ export class FrameReader {
   /** Whether `data` was made here, so that its free end may be written to. */
   private own = false;
 
-  constructor(limit: number) {
+  /** @param reuse a message is only good until the next {@link push}: space is used again instead of made anew */
+  constructor(
+    limit: number,
+    private readonly reuse = false,
+  ) {
     this.limit = limit;
   }
 
@@ -50,7 +54,11 @@ export class FrameReader {
       return;
     }
     const needed = pending + chunk.length;
-    if (!this.own || this.start + needed > this.data.length) {
+    if (this.own && this.reuse && this.start + needed > this.data.length && needed <= this.data.length) {
+      this.data.copyWithin(0, this.start, this.end);
+      this.start = 0;
+      this.end = pending;
+    } else if (!this.own || this.start + needed > this.data.length) {
       // A message of ordinary size gets its place at once.
       const announced = pending >= 4 ? Math.min(this.data.readUInt32BE(this.start) + 4, AT_ONCE) : 0;
       const bigger = Buffer.allocUnsafeSlow(
@@ -67,7 +75,8 @@ export class FrameReader {
   }
 
   /**
-   * The next whole message, or `undefined` when more must arrive first; a view of what was pushed, never overwritten.
+   * The next whole message, or `undefined` when more must arrive first; a view of what was pushed, never overwritten unless
+   * the reader was made to reuse its space.
    * Throws {@link ZeoProtocolError} for a message longer than the limit.
    */
   next(): Buffer | undefined {

@@ -3,6 +3,7 @@ import json
 import logging
 import os
 import resource
+import subprocess
 import sys
 import time
 
@@ -31,8 +32,19 @@ def take(number):
     return found
 
 
-storage = FileStorage(path)
-storage.close()
+if len(sys.argv) > 3:
+    storage = FileStorage(path)
+    with open('/proc/self/statm') as statm:
+        rss = int(statm.read().split()[1]) * resource.getpagesize() // 1024
+    measure('pack', count, lambda: storage.pack(time.time() + 10, referencesf))
+    storage.close()
+    result['peak'] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    result['growth'] = result['peak'] - rss
+    print(json.dumps(result))
+    sys.exit()
+
+for _ in range(20):
+    FileStorage(path, read_only=True).close()
 storage = measure('open with index', 1, lambda: FileStorage(path, read_only=True))
 oids = take(50000)
 
@@ -73,9 +85,8 @@ def commit():
 
 
 measure('commit', 1000, commit)
-measure('pack', count, lambda: storage.pack(time.time() + 10, referencesf))
-result['peak'] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 storage.close()
+result.update(json.loads(subprocess.check_output([sys.executable, __file__, path + '.packed', str(count), 'pack'])))
 
 storage = FileStorage(path + '.new')
 record = data[0][0]

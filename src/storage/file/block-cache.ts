@@ -42,6 +42,8 @@ export class BlockCache {
   /** The block of each slot that was touched last without being read as a whole, and how often it was. */
   readonly #touched: Float64Array;
   readonly #touches: Uint8Array;
+  /** Memory of blocks is used again: what was given is good until the next call. */
+  readonly #passing: boolean;
   /** The cache can hold the whole file: then it is read in large pieces, wherever it is touched. */
   readonly #fits: boolean;
   /** Where glances go; what is before `#slabUsed` was given away by {@link bytes}. */
@@ -57,8 +59,19 @@ export class BlockCache {
   block: Buffer = Buffer.alloc(0);
   #blockEnd = 0;
 
-  /** @param size bytes of the file that are committed: nothing behind them is ever read */
-  constructor(system: FileSystem, fd: number, name: string, size: number, cacheBytes = DEFAULT_CACHE_BYTES) {
+  /**
+   * @param size bytes of the file that are committed: nothing behind them is ever read
+   * @param passing for one who keeps nothing of what it is given, not even until the next call: makes next to no garbage
+   */
+  constructor(
+    system: FileSystem,
+    fd: number,
+    name: string,
+    size: number,
+    cacheBytes = DEFAULT_CACHE_BYTES,
+    passing = false,
+  ) {
+    this.#passing = passing;
     const wanted = Math.max(RUN, Math.floor(cacheBytes / BLOCK));
     const slots = 1 << Math.floor(Math.log2(wanted));
     this.#system = system;
@@ -70,7 +83,7 @@ export class BlockCache {
     this.#filled = new Int32Array(slots);
     this.#touched = new Float64Array(slots).fill(-1);
     this.#touches = new Uint8Array(slots);
-    this.#fits = size <= slots * BLOCK;
+    this.#fits = !passing && size <= slots * BLOCK;
     this.#blocks = [];
     for (let slot = 0; slot < slots; slot++) this.#blocks.push(undefined);
   }
@@ -151,7 +164,7 @@ export class BlockCache {
     return this.#glance;
   }
 
-  /** `length` bytes at `position`, to keep. Throws as {@link find}. */
+  /** `length` bytes at `position`, to keep (unless made for passing). Throws as {@link find}. */
   bytes(position: number, length: number): Buffer {
     return this.#keep(this.find(position, length), length);
   }
@@ -163,7 +176,7 @@ export class BlockCache {
 
   #keep(offset: number, length: number): Buffer {
     const end = offset + length;
-    if (this.block === this.#slab && end > this.#slabUsed) this.#slabUsed = end;
+    if (this.block === this.#slab && end > this.#slabUsed && !this.#passing) this.#slabUsed = end;
     return this.block.subarray(offset, end);
   }
 
@@ -190,6 +203,10 @@ export class BlockCache {
   }
 
   #read(wanted: number): void {
+    if (this.#passing) {
+      this.#readAgain(wanted);
+      return;
+    }
     // Reading forward brings the next blocks along.
     // The last block is read again when the file has grown: that one alone.
     const isStale = this.#numbers[wanted & this.#mask] === wanted;
@@ -207,6 +224,16 @@ export class BlockCache {
       this.#blocks[slot] = length === filled ? run : run.subarray(done, done + filled);
     }
     this.#lastMiss = number + ((length - 1) >> BLOCK_SHIFT);
+  }
+
+  #readAgain(number: number): void {
+    const slot = number & this.#mask;
+    const start = number * BLOCK;
+    const length = Math.min(this.#size - start, BLOCK);
+    this.#numbers[slot] = -1;
+    this.#readInto((this.#blocks[slot] ??= Buffer.allocUnsafeSlow(BLOCK)), 0, length, start);
+    this.#numbers[slot] = number;
+    this.#filled[slot] = length;
   }
 
   #readInto(target: Buffer, offset: number, length: number, position: number): void {

@@ -69,12 +69,13 @@ export class DataFile {
     index: OidIndex,
     size: number,
     cacheBytes?: number,
+    passing?: boolean,
   ) {
     this.system = system;
     this.path = path;
     this.fd = fd;
     this.index = index;
-    this.cache = new BlockCache(system, fd, path, size, cacheBytes);
+    this.cache = new BlockCache(system, fd, path, size, cacheBytes, passing);
   }
 
   /** Where the last committed transaction ends. */
@@ -221,9 +222,12 @@ export class DataFile {
     return { data: this.cache.bytes(at + DATA_HEADER, size), position: at };
   }
 
-  /** The same file as it is now, read through a cache of its own. Of use until this one is released; not to be released itself. */
+  /**
+   * The same file as it is now, read through a cache of its own. Data that it returns are good until its next call. Of use until this one
+   * is released; not to be released itself.
+   */
   reader(cacheBytes: number): DataFile {
-    const reader = new DataFile(this.system, this.path, this.fd, this.index, this.size, cacheBytes);
+    const reader = new DataFile(this.system, this.path, this.fd, this.index, this.size, cacheBytes, true);
     reader.checksums = this.checksums;
     return reader;
   }

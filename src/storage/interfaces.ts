@@ -320,6 +320,8 @@ export interface TransactionInfo {
   readonly tid: Tid;
   /** Raw bytes as stored, and views as text and value: see {@link TransactionMetaData}. */
   readonly meta: TransactionMetaData;
+  /** Bytes that it takes, where the storage knows that. */
+  readonly length?: number;
 }
 
 /** One revision in {@link HistoryCapability.history}. */

@@ -17,7 +17,9 @@ export function undoInfo(
   const from = integerArgument(first, 'The first index');
   const to = integerArgument(last, 'The last index');
   const takes = filter === null ? undefined : makeFilter(filter);
-  return storage.undoLog(from, to, takes).map((info) => undoEntryToWire(info, sizeOf(info)));
+  return storage
+    .undoLog(from, to, takes)
+    .map((info) => undoEntryToWire(info, info.length ?? sizeOfMeta(info)));
 }
 
 function makeFilter(filter: WireValue): (info: TransactionInfo) => boolean {
@@ -58,7 +60,7 @@ function textOf(value: WireValue | undefined): string | undefined {
   return value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : undefined;
 }
 
-/** Bytes of the transaction's metadata; storages do not tell how much it wrote. */
-function sizeOf({ meta }: TransactionInfo): number {
+/** Bytes of the transaction's metadata, for storages that do not tell how much it wrote. */
+function sizeOfMeta({ meta }: TransactionInfo): number {
   return meta.userBytes.length + meta.descriptionBytes.length + meta.extensionBytes.length;
 }

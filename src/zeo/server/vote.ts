@@ -78,7 +78,7 @@ class Replay {
       case 'blob':
         return this.#store(operation);
       case 'check':
-        return storage.checkCurrentSerial(operation.oid, operation.serial, meta);
+        return this.#check(operation.oid, operation.serial);
       case 'delete':
         requireCapability(storage, 'deleteObject');
         storage.deleteObject(operation.oid, operation.serial, meta);
@@ -117,6 +117,15 @@ class Replay {
       data,
     }));
     return { answer, changed: [], conflicts: true };
+  }
+
+  #check(oid: Oid, serial: Tid): void {
+    try {
+      this.hosted.storage.checkCurrentSerial(oid, serial, this.log.meta);
+    } catch (error) {
+      if (error instanceof ConflictError) this.hosted.stats.conflicts++;
+      throw error;
+    }
   }
 
   #store(operation: LoggedOperation & { op: 'store' | 'blob' }): void {

@@ -47,10 +47,21 @@ export function extensionDict(meta: TransactionMetaData): ReadonlyMap<WireValue,
   return value instanceof Map ? (value as Map<WireValue, WireValue>) : EMPTY_DICT;
 }
 
+const LOW = 0xffff_ffffn;
+/** Seconds in a unit of a tid's low half. */
+const UNIT = 60 / 65_536 / 65_536;
+/** Seconds from where Python's `TimeStamp` counts to 1970. */
+const EPOCH = 25_202 * 86_400;
+
+/** Seconds since 1970, rounded as Python rounds them (`timeTime` in `persistent/_timestamp.c`). */
+function pythonTime(tid: Tid): number {
+  return timeOfTid((tid & ~LOW) as Tid) / 1000 + EPOCH + Number(tid & LOW) * UNIT - EPOCH;
+}
+
 /** An entry of `history`: the extension's items, then the fields. */
 export function historyToWire(entry: HistoryEntry): Map<WireValue, WireValue> {
   const out = new Map(extensionDict(entry.meta));
-  out.set('time', new WireFloat(timeOfTid(entry.tid) / 1000));
+  out.set('time', new WireFloat(pythonTime(entry.tid)));
   out.set('user_name', entry.meta.userBytes);
   out.set('description', entry.meta.descriptionBytes);
   out.set('tid', tidToBytes(entry.tid));
@@ -62,7 +73,7 @@ export function historyToWire(entry: HistoryEntry): Map<WireValue, WireValue> {
 export function undoEntryToWire(info: TransactionInfo, size: number): Map<WireValue, WireValue> {
   const out = new Map<WireValue, WireValue>([
     ['id', undoId(info.tid)],
-    ['time', new WireFloat(timeOfTid(info.tid) / 1000)],
+    ['time', new WireFloat(pythonTime(info.tid))],
     ['user_name', info.meta.userBytes],
     ['size', size],
     ['description', info.meta.descriptionBytes],

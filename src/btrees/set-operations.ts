@@ -11,6 +11,7 @@ import { describeKey, describeType } from './key-order';
 import { NO_KEY } from './key-kinds';
 import { LeafWalk, walkAll } from './leaf-walk';
 import { emptyNode, TreeNode, type NodeClass } from './node';
+import { areNumbers, KeyCollector } from './typed-keys';
 import type { Arithmetic } from './value-kinds';
 
 /** An argument of a set operation, before it is looked at. */
@@ -87,11 +88,20 @@ export function multiunion(family: Family, operands: Iterable<Operand>): unknown
   if (!integerKeyed(family)) {
     throw new InvalidArgumentError(`multiunion() is for integer keys; ${family.name} has others.`);
   }
+  const collector = collectorOf(family);
   const all: unknown[] = [];
   for (const operand of operands) {
-    for (const source = keysOf(family, operand); source.live; source.advance()) all.push(source.key);
+    const source = keysOf(family, operand);
+    collector?.append(source);
+    takeRest(source, all);
   }
-  return setOf(family, sortedKeys(family, all));
+  if (collector !== undefined && all.length === 0) {
+    collector.sort();
+    return setOf(family, collector.finish(), collector.length);
+  }
+  if (collector !== undefined) for (const key of collector.taken()) all.push(key);
+  const keys = sortedKeys(family, all);
+  return setOf(family, packed(family, keys), keys.length);
 }
 
 interface Weights {
@@ -158,32 +168,25 @@ class Source {
   }
 }
 
-/** Collects the result. */
+/** Collects keys and values of a result. */
 class Result {
-  readonly keys: unknown[] = [];
+  readonly #keys: unknown[] = [];
+  readonly #values: unknown[] = [];
   readonly #family: Family;
-  readonly #values: unknown[] | undefined;
 
-  constructor(family: Family, valued: boolean) {
+  constructor(family: Family) {
     this.#family = family;
-    this.#values = valued ? [] : undefined;
-  }
-
-  get valued(): boolean {
-    return this.#values !== undefined;
   }
 
   /** Adds the item where `source` stands. */
   take(source: Source, arithmetic: Arithmetic | undefined, weight: unknown): void {
-    this.keys.push(source.key);
-    if (this.#values === undefined) return;
+    this.#keys.push(source.key);
     const { value } = source;
     this.#values.push(arithmetic === undefined ? value : arithmetic.times(value, weight));
   }
 
   takeBoth(a: Source, b: Source, arithmetic: Arithmetic | undefined, weights: Weights): void {
-    this.keys.push(a.key);
-    if (this.#values === undefined) return;
+    this.#keys.push(a.key);
     this.#values.push(
       arithmetic === undefined
         ? a.value
@@ -192,9 +195,8 @@ class Result {
   }
 
   finish(): TreeNode {
-    return this.#values === undefined
-      ? setOf(this.#family, this.keys)
-      : leafOf(this.#family.Bucket as unknown as NodeClass, this.#family, this.keys, this.#values);
+    const keys = packed(this.#family, this.#keys);
+    return leafOf(this.#family.Bucket as unknown as NodeClass, keys, this.#values, this.#values.length);
   }
 }
 
@@ -205,14 +207,10 @@ function merge(family: Family, a: Source, b: Source, rule: Rule): TreeNode {
   const { onlyA, both, onlyB, weights } = rule;
   const arithmetic = weights === undefined ? undefined : family.valueKind.arithmetic;
   const factor = weights ?? PLAIN;
-  const result = new Result(
-    family,
-    a.values !== undefined || (weights !== undefined && b.values !== undefined),
-  );
-  if (!result.valued) {
-    mergeKeys(a, b, rule, family.keyKind.letter === 'O' ? compare : undefined, result.keys);
-    return result.finish();
+  if (a.values === undefined && (weights === undefined || b.values === undefined)) {
+    return mergeKeys(family, a, b, rule);
   }
+  const result = new Result(family);
   while (a.at < a.end && b.at < b.end) {
     const order = compare(a.keys[a.at], b.keys[b.at]);
     if (order < 0) {
@@ -232,35 +230,44 @@ function merge(family: Family, a: Source, b: Source, rule: Rule): TreeNode {
   return result.finish();
 }
 
-/**
- * {@link merge} of keys alone, over runs within one leaf of each side.
- * @param compare `undefined` for keys that compare by themselves
- */
-function mergeKeys(
-  a: Source,
-  b: Source,
-  { onlyA, both, onlyB }: Rule,
-  compare: ((x: unknown, y: unknown) => number) | undefined,
-  keys: unknown[],
-): void {
+/** {@link merge} of keys alone: typed arrays as long as both sides have one kind, the general way from there on. */
+function mergeKeys(family: Family, a: Source, b: Source, rule: Rule): TreeNode {
+  const { onlyA, both, onlyB } = rule;
+  const collector = collectorOf(family);
+  const keys: unknown[] = [];
+  if (collector !== undefined) {
+    collector.merge(a, b, { onlyA: Number(onlyA), both: Number(both), onlyB: Number(onlyB) });
+    if (onlyA && !b.live) collector.append(a);
+    if (onlyB && !a.live) collector.append(b);
+    if (!(a.live && (b.live || onlyA)) && !(b.live && (a.live || onlyB))) {
+      return setOf(family, collector.finish(), collector.length);
+    }
+    for (const key of collector.taken()) keys.push(key);
+  }
+  const { compare } = family.keyKind;
   while (a.at < a.end && b.at < b.end) {
     const { keys: from, end } = a;
     const { keys: other, end: otherEnd } = b;
     let i = a.at;
     let j = b.at;
     while (i < end && j < otherEnd) {
-      const x = from[i] as number;
-      const y = other[j] as number;
-      const order = compare === undefined ? (x < y ? -1 : x > y ? 1 : 0) : compare(x, y);
+      const order = compare(from[i], other[j]);
+      if (order < 0 ? onlyA : order > 0 ? onlyB : both) keys.push(order > 0 ? other[j] : from[i]);
       if (order <= 0) i += 1;
       if (order >= 0) j += 1;
-      if (order < 0 ? onlyA : order > 0 ? onlyB : both) keys.push(order > 0 ? y : x);
     }
     a.moveTo(i);
     b.moveTo(j);
   }
   if (onlyA) takeRest(a, keys);
   if (onlyB) takeRest(b, keys);
+  return setOf(family, packed(family, keys), keys.length);
+}
+
+/** For families whose keys are kept in typed arrays. */
+function collectorOf({ keyKind }: Family): KeyCollector | undefined {
+  const kind = keyKind.arrays.create(0);
+  return areNumbers(kind) ? new KeyCollector(kind) : undefined;
 }
 
 function takeRest(source: Source, keys: unknown[]): void {
@@ -271,18 +278,22 @@ function takeRest(source: Source, keys: unknown[]): void {
   }
 }
 
-function setOf(family: Family, keys: unknown[]): TreeNode {
-  return leafOf(family.Set as unknown as NodeClass, family, keys, []);
+function setOf(family: Family, keys: KeyArray, length: number): TreeNode {
+  return leafOf(family.Set as unknown as NodeClass, keys, [], length);
 }
 
-function leafOf(nodeClass: NodeClass, { keyKind }: Family, keys: unknown[], values: unknown[]): TreeNode {
+function leafOf(nodeClass: NodeClass, keys: KeyArray, values: unknown[], length: number): TreeNode {
   const leaf = emptyNode(nodeClass);
-  let packed = keyKind.arrays.create(keys.length);
-  if (Array.isArray(packed)) packed = keys;
-  else if (packed instanceof Int32Array) packed.set(keys as number[]);
-  else keys.forEach((key, i) => (packed = keyKind.arrays.put(packed, i, i, key)));
-  leaf.content = new Content(true, packed, values, keys.length, undefined);
+  leaf.content = new Content(true, keys, values, length, undefined);
   return leaf;
+}
+
+/** Keys in the kind of array that the family keeps them in. */
+function packed({ keyKind }: Family, keys: unknown[]): KeyArray {
+  let target = keyKind.arrays.create(keys.length);
+  if (Array.isArray(target)) return keys;
+  keys.forEach((key, i) => (target = keyKind.arrays.put(target, i, i, key)));
+  return target;
 }
 
 function integerKeyed({ keyKind }: Family): boolean {
@@ -327,8 +338,8 @@ function collectionOf(family: Family, operand: Operand, valued: boolean): Source
   );
 }
 
-function sourceOf(_family: Family, keys: unknown[]): Source {
-  return new Source(undefined, keys, keys.length, false);
+function sourceOf(family: Family, keys: unknown[]): Source {
+  return new Source(undefined, packed(family, keys), keys.length, false);
 }
 
 /** In order, each once. */

@@ -16,7 +16,7 @@ export { ByteArray, FrozenSet, PyDict } from './containers';
 export { PyDate, PyDateTime, PyTime, PyTimeDelta, PyTimezone, type DateTimeFields } from './datetime';
 export { MAX_DEPTH } from './depth';
 export { Complex, Decimal, Fraction, PyFloat } from './numbers';
-export { PreparedNames } from './prepared-names';
+export { PreparedNames, wordsOf } from './prepared-names';
 export { PickleReader, type InternalReaderOptions } from './reader';
 export { define } from './shapes';
 export { UUID } from './uuid';

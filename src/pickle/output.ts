@@ -1,5 +1,6 @@
 /** A growing buffer, and the opcodes that stand alone. */
 import { encodeLong } from './numbers';
+import type { PreparedNames } from './prepared-names';
 
 /** Buffer methods that Node has and its types leave out. */
 interface WritingBuffer extends Buffer {
@@ -16,14 +17,15 @@ const SHORT_TEXT = 28;
 
 /** So with bytes. */
 const SHORT_BYTES = 40;
-
-const floatView = new DataView(new ArrayBuffer(8));
+/** Room behind what is asked for, so that whole words may be written over the end of the last one. */
+const SLACK = 4;
 
 /** Lone surrogates have no UTF-8; Node writes U+FFFD for them. */
 const SURROGATE = /[\ud800-\udfff]/;
 
 export class Output {
   #buf = Buffer.allocUnsafeSlow(FIRST_SIZE) as WritingBuffer;
+  #view = new DataView(this.#buf.buffer);
   /** Where the pickles at work begin; what lies before is the callers'. */
   #start = 0;
   #pos = 0;
@@ -31,7 +33,7 @@ export class Output {
   /** Starts anew. */
   reset(): void {
     this.#pos = this.#start;
-    if (this.#buf.length > KEPT_SIZE) this.#buf = Buffer.allocUnsafeSlow(FIRST_SIZE) as WritingBuffer;
+    if (this.#buf.length > KEPT_SIZE) this.#use(Buffer.allocUnsafeSlow(FIRST_SIZE));
   }
 
   /** What was written, the caller's from now on: call {@link reset} before writing more. */
@@ -49,13 +51,19 @@ export class Output {
     return result;
   }
 
+  #use(buf: Buffer): void {
+    this.#buf = buf as WritingBuffer;
+    this.#view = new DataView(buf.buffer);
+  }
+
   #grow(size: number): void {
     const used = this.#pos - this.#start;
+    const needed = used + size + SLACK;
     const larger = Buffer.allocUnsafeSlow(
-      Math.max(used + size > FIRST_SIZE / 2 ? this.#buf.length * 2 : FIRST_SIZE, used + size),
-    ) as WritingBuffer;
+      Math.max(needed > FIRST_SIZE / 2 ? this.#buf.length * 2 : FIRST_SIZE, needed),
+    );
     this.#buf.copy(larger, 0, this.#start, this.#pos);
-    this.#buf = larger;
+    this.#use(larger);
     this.#start = 0;
     this.#pos = used;
   }
@@ -74,14 +82,45 @@ export class Output {
   /** An opcode and 4 bytes, little-endian. */
   code32(code: number, value: number): void {
     if (this.#pos + 5 > this.#buf.length) this.#grow(5);
-    const buf = this.#buf;
+    this.#buf[this.#pos] = code;
+    this.#view.setInt32(this.#pos + 1, value, true);
+    this.#pos += 5;
+  }
+
+  /** The first `size` bytes of `words`. */
+  words(words: Int32Array, size: number): void {
+    if (this.#pos + size + SLACK > this.#buf.length) this.#grow(size);
+    const view = this.#view;
+    const start = this.#pos;
+    for (let w = 0; 4 * w < size; w++) view.setInt32(start + 4 * w, words[w]!, true);
+    this.#pos = start + size;
+  }
+
+  /** A name, and the number that it gets in the memo. */
+  name(prepared: PreparedNames, i: number, index: number): void {
+    const { words, starts } = prepared;
+    const size = prepared.sizes[i]!;
+    if (this.#pos + size + 2 + SLACK > this.#buf.length) this.#grow(size + 2);
+    const view = this.#view;
+    const end = starts[i + 1]!;
     let p = this.#pos;
-    buf[p++] = code;
-    buf[p++] = value;
-    buf[p++] = value >>> 8;
-    buf[p++] = value >>> 16;
-    buf[p++] = value >>> 24;
-    this.#pos = p;
+    for (let w = starts[i]!; w < end; w++) {
+      view.setInt32(p, words[w]!, true);
+      p += 4;
+    }
+    this.#putAt(this.#pos + size, index);
+  }
+
+  /** BINPUT at `p`, where there is room for it. */
+  #putAt(p: number, index: number): void {
+    if (index < 256) {
+      this.#buf[p] = 0x71;
+      this.#buf[p + 1] = index;
+      this.#pos = p + 2;
+    } else {
+      this.#pos = p;
+      this.code32(0x72, index);
+    }
   }
 
   /** An opcode and a short index, or its long form. */
@@ -144,12 +183,9 @@ export class Output {
 
   float(value: number): void {
     if (this.#pos + 9 > this.#buf.length) this.#grow(9);
-    floatView.setFloat64(0, value);
-    const buf = this.#buf;
-    let p = this.#pos;
-    buf[p++] = 0x47;
-    for (let i = 0; i < 8; i++) buf[p++] = floatView.getUint8(i);
-    this.#pos = p;
+    this.#buf[this.#pos] = 0x47;
+    this.#view.setFloat64(this.#pos + 1, value);
+    this.#pos += 9;
   }
 
   bytes(bytes: Uint8Array): void {
@@ -171,10 +207,13 @@ export class Output {
     this.bytes(bytes);
   }
 
-  /** BINUNICODE: `X`, the length in bytes, UTF-8; lone surrogates as three bytes each. */
-  text(text: string): void {
+  /**
+   * BINUNICODE: `X`, the length in bytes, UTF-8; lone surrogates as three bytes each. Then the number that it gets in the
+   * memo.
+   */
+  text(text: string, index: number): void {
     const length = text.length;
-    if (this.#pos + 5 + length * 3 > this.#buf.length) this.#grow(5 + length * 3);
+    if (this.#pos + 7 + length * 3 > this.#buf.length) this.#grow(7 + length * 3);
     const buf = this.#buf;
     const start = this.#pos + 5;
     let end = start;
@@ -191,11 +230,8 @@ export class Output {
     }
     const size = end - start;
     buf[start - 5] = 0x58;
-    buf[start - 4] = size;
-    buf[start - 3] = size >>> 8;
-    buf[start - 2] = size >>> 16;
-    buf[start - 1] = size >>> 24;
-    this.#pos = end;
+    this.#view.setInt32(start - 4, size, true);
+    this.#putAt(end, index);
   }
 
   #utf8(text: string, start: number): number {

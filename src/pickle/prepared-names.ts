@@ -6,6 +6,13 @@ import { WriteAs } from './write-as';
 const MAX_LENGTH = 64;
 const SURROGATE = /[\ud800-\udfff]/;
 
+/** Bytes four a word, the last word padded with zeros. */
+export function wordsOf(bytes: Uint8Array): Int32Array {
+  const padded = Buffer.alloc((bytes.length + 3) & ~3);
+  padded.set(bytes);
+  return Int32Array.from({ length: padded.length / 4 }, (_, i) => padded.readInt32LE(4 * i));
+}
+
 /** BINUNICODE, the length and the UTF-8 of each of some names. */
 export class PreparedNames {
   readonly names: readonly string[];
@@ -27,28 +34,29 @@ export class PreparedNames {
   private constructor(names: readonly string[], kinds: readonly WriteAs[]) {
     const encoded = names.map((name) => {
       const text = Buffer.from(name);
-      const bytes = Buffer.alloc((5 + text.length + 3) & ~3);
+      const bytes = Buffer.alloc(5 + text.length);
       bytes[0] = 0x58;
       bytes.writeUInt32LE(text.length, 1);
       text.copy(bytes, 5);
-      return { bytes, size: 5 + text.length };
+      return bytes;
     });
-    const all = Buffer.concat(encoded.map(({ bytes }) => bytes));
+    const words = encoded.map(wordsOf);
     this.names = names;
     this.isFloat = names.map((_, i) => kinds[i] === WriteAs.float);
-    this.words = Int32Array.from({ length: all.length / 4 }, (_, i) => all.readInt32LE(4 * i));
+    this.words = Int32Array.from(words.flatMap((each) => [...each]));
     this.starts = new Int32Array(names.length + 1);
-    encoded.forEach(({ bytes }, i) => (this.starts[i + 1] = this.starts[i]! + bytes.length / 4));
-    this.sizes = Int32Array.from(encoded, ({ size }) => size);
+    words.forEach((each, i) => (this.starts[i + 1] = this.starts[i]! + each.length));
+    this.sizes = Int32Array.from(encoded, ({ length }) => length);
     this.lastMasks = this.sizes.map((size) => -1 >>> (((4 - size) & 3) << 3));
     this.slots = Int32Array.from(names, slotOfText);
-    this.largest = Math.max(...encoded.map(({ bytes }) => bytes.length));
+    this.largest = Math.max(...words.map(({ length }) => 4 * length));
   }
 
   /** `undefined` for names that can't be prepared. */
   static of(names: readonly string[], kinds: readonly WriteAs[]): PreparedNames | undefined {
     if (names.length === 0 || new Set(names).size < names.length) return undefined;
-    if (names.some((name) => name === '' || name.length > MAX_LENGTH || SURROGATE.test(name))) return undefined;
+    if (names.some((name) => name === '' || name.length > MAX_LENGTH || SURROGATE.test(name)))
+      return undefined;
     return new PreparedNames(names, kinds);
   }
 

@@ -70,7 +70,8 @@ export class PickleReader extends ColumnReader {
     if (buf[0] !== 0x80 || buf[1] !== 3 || buf[2] !== 0x63 || this.pos !== 0) return undefined;
     const global = globals.read(this.input, 3);
     const end = globals.end;
-    if (global === undefined || end + 3 > this.end || buf[end] !== 0x71 || buf[end + 2] !== 0x2e) return undefined;
+    if (global === undefined || end + 3 > this.end || buf[end] !== 0x71 || buf[end + 2] !== 0x2e)
+      return undefined;
     this.protocol = 3;
     this.memo.put(buf[end + 1]!, this.admit(global, 2));
     this.pos = end + 3;

@@ -95,7 +95,10 @@ export class StringReader {
     const at = slot << 2;
     // One comparison of all: whether single words differ would be hard to foresee for the processor.
     const difference =
-      (tableWords[at]! ^ a) | (tableWords[at + 1]! ^ b) | (tableWords[at + 2]! ^ c) | (tableWords[at + 3]! ^ d);
+      (tableWords[at]! ^ a) |
+      (tableWords[at + 1]! ^ b) |
+      (tableWords[at + 2]! ^ c) |
+      (tableWords[at + 3]! ^ d);
     const found = tableTexts[slot]!;
     if (difference === 0 && found.length === length) {
       if (this.#luck < MAX_LUCK) this.#luck += 3;
@@ -145,7 +148,13 @@ export class StringReader {
     const c = view.getInt32(start + 8, true);
     const d = view.getInt32(start + 12, true);
     const bits =
-      length <= 4 ? a & mask : length <= 8 ? a | (b & mask) : length <= 12 ? a | b | (c & mask) : a | b | c | (d & mask);
+      length <= 4
+        ? a & mask
+        : length <= 8
+          ? a | (b & mask)
+          : length <= 12
+            ? a | b | (c & mask)
+            : a | b | c | (d & mask);
     if ((bits & HIGH_BITS) !== 0) return this.#long(start, end);
     if (length <= COPIED_SUBSTRING && this.#decoded++ >= FIRST_STRINGS) {
       if (start < this.#windowStart || end > this.#windowEnd) this.#moveWindow(start);

@@ -25,6 +25,8 @@ import { WriteMemo } from './write-memo';
 const IN_PROGRESS = -2;
 /** Buffers that no writer uses now: a writer for a single value would spend more on a new one than on the value. */
 export const spare: [Output, WriteMemo][] = [];
+/** How many items go between a mark and its end. */
+export const BATCH = 1000;
 const datetime = Global.of('datetime', 'datetime');
 const timezone = Global.of('datetime', 'timezone');
 const timedelta = Global.of('datetime', 'timedelta');
@@ -85,12 +87,15 @@ export class ValueWriter {
   /** Writes a string. */
   text(text: string): void {
     const index = this.memo.text(text);
-    if (index >= 0) {
-      this.out.indexed(0x68, 0x6a, index);
-    } else {
-      this.out.text(text);
-      this.out.indexed(0x71, 0x72, this.memo.count - 1);
-    }
+    if (index >= 0) this.out.indexed(0x68, 0x6a, index);
+    else this.out.text(text, this.memo.count - 1);
+  }
+
+  /** Writes key number `i` of a plain object. */
+  protected key(i: number, key: string): void {
+    const index = this.memo.key(i, key);
+    if (index >= 0) this.out.indexed(0x68, 0x6a, index);
+    else this.out.text(key, this.memo.count - 1);
   }
 
   /** Writes a class by name. */
@@ -118,31 +123,30 @@ export class ValueWriter {
 
   /** Writes a scalar at once; a container only begins, and goes on in the frames. */
   save(value: unknown): void {
-    switch (typeof value) {
-      case 'string':
-        this.text(value);
-        return;
-      case 'number':
-        this.number(value);
-        return;
-      case 'boolean':
-        this.out.byte(value ? 0x88 : 0x89);
-        return;
-      case 'object':
-        if (value === null) this.out.byte(0x4e);
-        else this.object(value);
-        return;
-      case 'undefined':
-        this.push(Frame.reduce, undefinedReduction, undefined, 1);
-        return;
-      case 'bigint':
-        if (Number.isSafeInteger(Number(value))) this.push(Frame.reduce, smallBigInt(value), undefined, 1);
-        else this.out.long(value);
-        return;
-      case 'function':
-        throw this.error('functions cannot be saved');
-      default:
-        throw this.error('symbols cannot be saved');
+    if (this.scalar(value)) return;
+    if (typeof value === 'object') this.object(value!);
+    else this.rare(value);
+  }
+
+  /** Writes one of the frequent values that stand alone; false for any other. */
+  protected scalar(value: unknown): boolean {
+    // Comparisons of typeof, each by itself, are compiled into looks at the value; a switch calls for the name of its type.
+    if (typeof value === 'string') this.text(value);
+    else if (typeof value === 'number') this.number(value);
+    else if (value === null) this.out.byte(0x4e);
+    else if (typeof value === 'boolean') this.out.byte(value ? 0x88 : 0x89);
+    else return false;
+    return true;
+  }
+
+  protected rare(value: unknown): void {
+    if (value === undefined) {
+      this.push(Frame.reduce, undefinedReduction, undefined, 1);
+    } else if (typeof value === 'bigint') {
+      if (Number.isSafeInteger(Number(value))) this.push(Frame.reduce, smallBigInt(value), undefined, 1);
+      else this.out.long(value);
+    } else {
+      throw this.error(typeof value === 'function' ? 'functions cannot be saved' : 'symbols cannot be saved');
     }
   }
 
@@ -182,7 +186,29 @@ export class ValueWriter {
     }
     this.out.byte(0x5d);
     this.putObject(list);
-    if (list.length > 0) this.push(Frame.list, list, undefined, this.inArgs() ? 0 : 1);
+    const length = list.length;
+    if (length === 0) return;
+    if (length > 1) this.out.byte(0x28);
+    // Scalars need no frame: it takes over from the first other item.
+    const done = this.mayInline(length) ? this.scalars(list) : 0;
+    if (done === length) {
+      this.out.byte(length > 1 ? 0x65 : 0x61);
+    } else {
+      this.push(Frame.list, list, undefined, this.inArgs() ? 0 : 1);
+      this.frames.indexes[this.frames.depth - 1] = done;
+    }
+  }
+
+  /** Whether a container of this length needs no frame as long as it holds scalars: it is no batch too long, nor too deep. */
+  protected mayInline(length: number): boolean {
+    return length <= BATCH && this.frames.level < this.maxDepth;
+  }
+
+  /** Writes the scalars that a list begins with, and gives their number. */
+  protected scalars(list: readonly unknown[]): number {
+    let i = 0;
+    while (i < list.length && this.scalar(list[i])) i++;
+    return i;
   }
 
   protected inArgs(): boolean {
@@ -205,7 +231,29 @@ export class ValueWriter {
     this.out.byte(0x7d);
     this.putObject(object);
     const keys = Object.keys(object);
-    if (keys.length > 0) this.push(Frame.object, object, keys, 1);
+    const length = keys.length;
+    if (length === 0) return;
+    if (length > 1) this.out.byte(0x28);
+    const done = this.mayInline(length) ? this.scalarProperties(object as Record<string, unknown>, keys) : 0;
+    if (done === length) {
+      this.out.byte(length > 1 ? 0x75 : 0x73);
+    } else {
+      this.push(Frame.object, object, keys, 1);
+      this.frames.indexes[this.frames.depth - 1] = done;
+    }
+  }
+
+  /** As {@link scalars}, of a plain object; stops before an accessor, too. */
+  protected scalarProperties(object: Record<string, unknown>, keys: readonly string[]): number {
+    for (let i = 0; i < keys.length; i++) {
+      const property = Object.getOwnPropertyDescriptor(object, keys[i]!);
+      if (property === undefined || property.get !== undefined || property.set !== undefined) return i;
+      const value: unknown = property.value;
+      if (!isScalar(value)) return i;
+      this.key(i, keys[i]!);
+      this.scalar(value);
+    }
+    return keys.length;
   }
 
   protected dict(map: Map<unknown, unknown>): void {
@@ -295,6 +343,12 @@ export class ValueWriter {
     this.memo.set(object, IN_PROGRESS);
     this.push(Frame.reduce, this.protocol < 4 ? withoutKeywords(reduction) : reduction, object, 1);
   }
+}
+
+function isScalar(value: unknown): boolean {
+  return (
+    typeof value === 'string' || typeof value === 'number' || value === null || typeof value === 'boolean'
+  );
 }
 
 function flatten(map: Map<unknown, unknown>): unknown[] {

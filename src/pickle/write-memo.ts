@@ -5,6 +5,8 @@ const SLOTS = 512;
 const MAX_TEXT = 64;
 /** Up to so many objects are looked up one by one; a map costs more for few. */
 const LINEAR = 8;
+/** Of so many keys the numbers are kept. */
+const MAX_KEYS = 40;
 
 /** Where the table has a text that is not empty. */
 export function slotOfText(text: string): number {
@@ -29,12 +31,17 @@ export class WriteMemo {
   readonly #textIndexes = new Int32Array(SLOTS);
   readonly #textEpochs = new Uint32Array(SLOTS);
   #epoch = 1;
+  /** The keys of the plain object written last, and their numbers: the next one is likely to have the same. */
+  readonly #keys: string[] = [];
+  readonly #keyIndexes: number[] = [];
+  #keyCount = 0;
 
   clear(): void {
     this.count = 0;
     for (let i = this.#objectCount - 1; i >= 0; i--) this.#objects[i] = undefined;
     this.#objectCount = 0;
     this.#map = undefined;
+    this.#keyCount = 0;
     this.#epoch = (this.#epoch + 1) >>> 0;
     if (this.#epoch === 0) {
       this.#textEpochs.fill(0);
@@ -79,6 +86,18 @@ export class WriteMemo {
       return -1;
     }
     return this.textIn(slotOfText(text), text);
+  }
+
+  /** As {@link text}, for key number `i` of a plain object. */
+  key(i: number, text: string): number {
+    if (i < this.#keyCount && this.#keys[i] === text) return this.#keyIndexes[i]!;
+    const index = this.text(text);
+    if (i < MAX_KEYS) {
+      this.#keys[i] = text;
+      this.#keyIndexes[i] = index < 0 ? this.count - 1 : index;
+      this.#keyCount = Math.max(this.#keyCount, i + 1);
+    }
+    return index;
   }
 
   /** As {@link text}, for one whose place in the table is known. */

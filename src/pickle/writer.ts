@@ -7,12 +7,12 @@ import { ByteArray } from './containers';
 import { Frame } from './frames';
 import { Global } from './global';
 import type { Reduction } from './interfaces';
+import type { PreparedNames } from './prepared-names';
 import { WriteAs } from './write-as';
-import { spare, ValueWriter } from './value-writer';
+import { BATCH, spare, ValueWriter } from './value-writer';
 
 export type { InternalWriterOptions } from './value-writer';
 
-const BATCH = 1000;
 const frozenset = Global.of('builtins', 'frozenset');
 
 /** Writes one pickle after another. The memo lasts until {@link reset}. */
@@ -43,8 +43,13 @@ export class PickleWriter extends ValueWriter {
     this.out.byte(0x2e);
   }
 
-  /** Appends a pickle of a dict of columns. `kinds` says how each value is written. */
-  writeColumns(names: readonly string[], values: readonly unknown[], kinds: readonly WriteAs[]): void {
+  /** Appends a pickle of a dict of columns. `kinds` says how each value is written; `prepared` are the names, if they are. */
+  writeColumns(
+    names: readonly string[],
+    values: readonly unknown[],
+    kinds: readonly WriteAs[],
+    prepared?: PreparedNames,
+  ): void {
     const { out, memo } = this;
     out.byte2(0x80, this.protocol);
     out.byte(0x7d);
@@ -53,12 +58,14 @@ export class PickleWriter extends ValueWriter {
       if (names.length > 1) out.byte(0x28);
       this.frames.push(Frame.columns, values, names, 1);
       this.kinds = kinds;
+      this.prepared = prepared;
       this.run();
     }
     out.byte(0x2e);
   }
 
   protected kinds: readonly WriteAs[] = [];
+  protected prepared: PreparedNames | undefined = undefined;
 
   protected run(): void {
     const frames = this.frames;
@@ -98,21 +105,16 @@ export class PickleWriter extends ValueWriter {
     const frames = this.frames;
     const out = this.out;
     const length = list.length;
-    // ADDITEMS has no form for one item.
-    const marked = length > 1 || many === one;
     let i = frames.indexes[d]!;
     while (i < length) {
-      if (marked && i % BATCH === 0) {
-        if (i > 0) out.byte(many);
-        out.byte(0x28);
-      }
+      if (i > 0 && i % BATCH === 0) out.byte2(many, 0x28);
       const item = list[i++];
       frames.indexes[d] = i;
       if (item === undefined && !(i - 1 in list)) throw this.error('a hole in an array cannot be saved');
       this.save(item);
       if (frames.depth - 1 !== d) return;
     }
-    out.byte(marked ? many : one);
+    out.byte(length > 1 ? many : one);
     frames.pop();
   }
 
@@ -151,17 +153,14 @@ export class PickleWriter extends ValueWriter {
     const length = keys.length;
     let i = frames.indexes[d]!;
     while (i < length) {
-      if (length > 1 && i % BATCH === 0) {
-        if (i > 0) out.byte(0x75);
-        out.byte(0x28);
-      }
+      if (i > 0 && i % BATCH === 0) out.byte2(0x75, 0x28);
       const key = keys[i++]!;
       frames.indexes[d] = i;
       const property = Object.getOwnPropertyDescriptor(object, key);
       if (property === undefined || property.get !== undefined || property.set !== undefined) {
         throw this.error('an accessor in a plain object cannot be saved');
       }
-      this.text(key);
+      this.key(i - 1, key);
       this.save(property.value);
       if (frames.depth - 1 !== d) return;
     }
@@ -191,12 +190,13 @@ export class PickleWriter extends ValueWriter {
   protected stepColumns(d: number, names: readonly string[], values: readonly unknown[]): void {
     const frames = this.frames;
     const out = this.out;
-    const kinds = this.kinds;
+    const { kinds, prepared } = this;
     const length = names.length;
     let i = frames.indexes[d]!;
     while (i < length) {
       if (i > 0 && i % BATCH === 0) out.byte2(0x75, 0x28);
-      this.text(names[i]!);
+      if (prepared === undefined) this.text(names[i]!);
+      else this.preparedName(prepared, i);
       const value = values[i];
       const kind = kinds[i];
       frames.indexes[d] = ++i;
@@ -207,6 +207,14 @@ export class PickleWriter extends ValueWriter {
     }
     out.byte(length > 1 ? 0x75 : 0x73);
     frames.pop();
+  }
+
+  /** As {@link text}. */
+  protected preparedName(prepared: PreparedNames, i: number): void {
+    const { out, memo } = this;
+    const index = memo.textIn(prepared.slots[i]!, prepared.names[i]!);
+    if (index >= 0) out.indexed(0x68, 0x6a, index);
+    else out.name(prepared, i, memo.count - 1);
   }
 
   protected saveAs(kind: WriteAs, value: unknown): void {
@@ -253,6 +261,7 @@ export class PickleWriter extends ValueWriter {
           break;
         case 4:
           if (reduction.items !== undefined && reduction.items.length > 0) {
+            if (reduction.items.length > 1) out.byte(0x28);
             this.push(Frame.items, reduction.items, undefined, 0);
           }
           break;
@@ -263,6 +272,8 @@ export class PickleWriter extends ValueWriter {
           break;
         case 6:
           if (reduction.adds !== undefined && reduction.adds.length > 0) {
+            // ADDITEMS has no form for one item.
+            out.byte(0x28);
             this.push(Frame.adds, reduction.adds, undefined, 0);
           }
           break;

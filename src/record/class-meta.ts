@@ -10,7 +10,7 @@
  * Source: `ZODB/src/ZODB/serialize.py`.
  */
 import { inspect } from 'node:util';
-import { Global, PickleError, PicklingError } from '../pickle/index';
+import { Global, PickleError, PicklingError, wordsOf } from '../pickle/index';
 import type { FieldList } from './field-list';
 
 /** How the metadata was written, so that it is written the same way again. */
@@ -88,23 +88,29 @@ export class ClassMeta {
    */
   lastFields: FieldList | undefined = undefined;
 
-  #header: Uint8Array | undefined = undefined;
+  #header: Int32Array | undefined = undefined;
 
   /**
-   * The record's first pickle in the form of a class alone, with number 0 in the memo.
+   * The record's first pickle in the form of a class alone, with number 0 in the memo: {@link headerSize} bytes, four a word.
    * Throws `PicklingError` for a name that GLOBAL can't hold.
    * @internal
    */
-  get header(): Uint8Array {
-    if (this.#header !== undefined) return this.#header;
+  get header(): Int32Array {
+    return (this.#header ??= this.#makeHeader());
+  }
+
+  /** @internal */
+  get headerSize(): number {
+    return this.global.line.length + 6;
+  }
+
+  #makeHeader(): Int32Array {
     if (this.toString().includes('\n')) {
       throw new PicklingError('a class whose name has a line feed cannot be saved', '');
     }
-    return (this.#header = Buffer.concat([
-      Buffer.from([0x80, 3, 0x63]),
-      this.global.line,
-      Buffer.from([0x71, 0, 0x2e]),
-    ]));
+    return wordsOf(
+      Buffer.concat([Buffer.from([0x80, 3, 0x63]), this.global.line, Buffer.from([0x71, 0, 0x2e])]),
+    );
   }
 
   /** The class without its arguments: the canonical object. */

@@ -14,7 +14,11 @@ export type FieldKind = WriteAs;
 const CANONICAL_LIMIT = 20_000;
 /** Longer lists are not kept: they are collections in disguise. */
 const LENGTH_LIMIT = 128;
+/** How often a list must be used before its names are prepared, and for how many lists that is done. */
+const WORTH_PREPARING = 4;
+const PREPARED_LIMIT = 2_000;
 let canonicalCount = 0;
+let preparedCount = 0;
 
 /** Names and kinds of the fields of a state, in the order of the record. Immutable. */
 export class FieldList {
@@ -32,7 +36,9 @@ export class FieldList {
   readonly #lastKind: FieldKind;
   /** Whether a name comes twice: a damaged or hostile record. */
   readonly #hasDuplicates: boolean;
-  #prepared: PreparedNames | undefined | null = null;
+  #prepared: PreparedNames | undefined = undefined;
+  /** How often {@link prepared} was asked for; no more once it is there. */
+  #asked = 0;
 
   private constructor(names: readonly string[], kinds: readonly FieldKind[], canonical: boolean) {
     this.names = names;
@@ -97,7 +103,7 @@ export class FieldList {
 
   /** Starts anew: a database of endless different names must neither fill the memory nor shut others out of the trie. */
   static #forgetAll(): void {
-    canonicalCount = 0;
+    canonicalCount = preparedCount = 0;
     FieldList.empty.#nexts = undefined;
     FieldList.empty.#lastNext = undefined;
   }
@@ -111,11 +117,15 @@ export class FieldList {
   }
 
   /**
-   * The names as they stand in a record; `undefined` where that does not pay.
+   * The names as they stand in a record; `undefined` where that does not pay (yet).
    * @internal
    */
   get prepared(): PreparedNames | undefined {
-    if (this.#prepared === null) this.#prepared = this.canonical ? PreparedNames.of(this.names, this.kinds) : undefined;
+    if (this.#asked >= WORTH_PREPARING) return this.#prepared;
+    if (++this.#asked === WORTH_PREPARING && this.canonical && preparedCount < PREPARED_LIMIT) {
+      preparedCount++;
+      this.#prepared = PreparedNames.of(this.names, this.kinds);
+    }
     return this.#prepared;
   }
 

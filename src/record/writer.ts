@@ -35,7 +35,7 @@ export class RecordWriter {
   /** A record of a state that is a dict of fields. The result is the caller's. */
   writeFields(cls: ClassMeta, fields: FieldList, values: readonly unknown[]): Buffer {
     this.#begin(cls);
-    this.#writer.writeColumns(fields.names, values, fields.kinds);
+    this.#writer.writeColumns(fields.names, values, fields.kinds, fields.prepared);
     return this.#writer.take();
   }
 
@@ -53,7 +53,7 @@ export class RecordWriter {
     const writer = this.#writer;
     writer.reset();
     if (cls.form === 'class') {
-      writer.out.bytes(cls.header);
+      writer.out.words(cls.header, cls.headerSize);
       writer.memo.set(cls.global, writer.memo.count++);
     } else {
       writer.write(cls.pickled);

@@ -11,7 +11,7 @@ export const INSIDE = -1;
 
 /** How a value is compared with its note. */
 const Form = {
-  /** an array of nothing but objects, compared by identity */
+  /** an array, not frozen, of nothing but objects, compared by identity */
   objects: 0,
   /** any other array */
   array: 1,
@@ -148,7 +148,8 @@ function shallow(slot: number, value: object, kind: Kind): Note {
 function formOf(value: object, kind: Kind, frozen: boolean, items: readonly unknown[]): Form {
   switch (kind) {
     case Kind.array:
-      return frozen ? Form.fixed : holdsOnlyObjects(items) ? Form.objects : Form.array;
+      if (frozen) return Form.fixed;
+      return holdsOnlyObjects(items) && !types.isProxy(value) ? Form.objects : Form.array;
     case Kind.object:
       return frozen ? Form.fixed : Form.object;
     case Kind.scalar:
@@ -165,11 +166,10 @@ function holdsOnlyObjects(items: readonly unknown[]): boolean {
 
 function isSame(note: Note): boolean {
   const { source, form } = note;
+  if (form === Form.objects) return sameObjects(source as object[], note.items as object[]);
   if (form >= Form.fixed) return true;
   if (Object.isFrozen(source) !== note.frozen) return false;
   switch (form) {
-    case Form.objects:
-      return sameObjects(source as object[], note.items as object[]);
     case Form.array:
       return sameArray(source as unknown[], note.items);
     case Form.object:
@@ -190,12 +190,19 @@ function sameOther({ source, kind, keys, items }: Note): boolean {
   return sameKeys(ownNames(source), keys) && sameItems(contents(source, kind), items);
 }
 
-/** Apart from {@link sameArray}, because it is the most frequent case and takes half as long where V8 sees nothing but objects. */
-function sameObjects(array: readonly object[], items: readonly object[]): boolean {
-  const { length } = items;
-  if (array.length !== length) return false;
-  for (let i = 0; i < length; i++) if (array[i] !== items[i]) return false;
-  return true;
+/**
+ * Apart from {@link sameArray}, because it is the most frequent case. `every` takes two thirds of a loop's time: V8 knows one of the arrays once and for all. And writing what is there
+ * already fails if the array was frozen, which is as certain as `Object.isFrozen`, and costs next to nothing.
+ */
+function sameObjects(array: object[], items: readonly object[]): boolean {
+  if (array.length !== items.length || !items.every((item, i) => item === array[i])) return false;
+  if (items.length === 0) return !Object.isFrozen(array);
+  try {
+    array[0] = items[0]!;
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function sameArray(array: readonly unknown[], items: readonly unknown[]): boolean {

@@ -33,7 +33,8 @@ export class ReferenceCheck {
   #cleanAt: number | undefined;
   #doubtful: Referrer[] = [];
   #stored: Oid[] = [];
-  #all = false;
+  /** Whether every reference of this commit is in doubt; not looked up before there is a reference. */
+  #all: boolean | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -54,8 +55,7 @@ export class ReferenceCheck {
   begin(): void {
     this.#doubtful = [];
     this.#stored = [];
-    const now = this.#parts.storage.removals?.();
-    this.#all = now !== this.#cleanAt;
+    this.#all = undefined;
   }
 
   /** A record was stored. One with references is to be {@link note}d, too. */
@@ -65,6 +65,7 @@ export class ReferenceCheck {
 
   /** A record with references was stored. */
   note(referrer: Referrer): void {
+    this.#all ??= this.#parts.storage.removals?.() !== this.#cleanAt;
     if (this.#all || referrer.references.some((oid) => this.#inDoubt(oid))) this.#doubtful.push(referrer);
   }
 

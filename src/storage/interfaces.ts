@@ -171,7 +171,8 @@ export interface InstanceOptions {
 }
 
 /**
- * One connection's view of the storage: a snapshot, moved only by `poll`, and a way to commit. Before the first
+ * One connection's view of the storage: a snapshot, moved by `poll`, and a way to commit. (Between a commit of its own and the
+ * next `poll` a storage may show that commit already.) Before the first
  * `poll` there is no snapshot, and loading throws `StorageError`. For use by one thread; it need not be reentrant.
  */
 export interface StorageInstance extends Committer, OptionalCommitCalls {

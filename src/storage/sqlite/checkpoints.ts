@@ -12,9 +12,8 @@ export class Checkpoints {
   readonly #writer: Handle;
   #pages = 0;
 
-  constructor(writer: Handle, readOnly: boolean) {
+  constructor(writer: Handle) {
     this.#writer = writer;
-    if (!readOnly) writer.pragma('wal_autocheckpoint=0');
   }
 
   /**

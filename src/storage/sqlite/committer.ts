@@ -1,4 +1,4 @@
-import { ReadOnlyError, UnsupportedError } from '../../errors';
+import { ReadOnlyError, StorageTransactionError, UnsupportedError } from '../../errors';
 import type { Oid, Tid } from '../../ids';
 import { CommitLock } from '../commit-lock';
 import type { BlobSource, TransactionStatus } from '../interfaces';
@@ -6,7 +6,7 @@ import { checkRecord } from '../record-check';
 import type { TransactionMetaData } from '../transaction-meta';
 import type { Blobs } from './blobs';
 import type { Engine } from './engine';
-import { checkIdentity } from './handle';
+import { checkIdentity, type Handle } from './handle';
 import type { SqliteInstance } from './instance';
 import { OidSource } from './oid-source';
 import { WriteContext, WriteTransaction } from './write-transaction';
@@ -63,7 +63,7 @@ export class SqliteCommitter {
     this.#blobs = blobs;
     this.#committed = committed;
     this.#oids = new OidSource(engine);
-    this.#context = new WriteContext(engine, this.#oids, blobs);
+    this.#context = new WriteContext(engine, engine.writer, this.#oids, blobs);
     this.#lock = new CommitLock(engine.path);
   }
 
@@ -187,6 +187,11 @@ export class SqliteCommitter {
     });
   }
 
+  /** For an instance that commits through a handle of its own. */
+  contextFor(handle: Handle): WriteContext {
+    return new WriteContext(this.#engine, handle, this.#oids, this.#blobs);
+  }
+
   /** Which objects do not exist; from here on the transaction holds the write lock, so that the answer stays true. */
   missing(oids: readonly Oid[], txn: TransactionMetaData | undefined): readonly Oid[] {
     if (txn !== undefined && this.#current?.txn === txn) this.#enter(this.#current);
@@ -196,19 +201,19 @@ export class SqliteCommitter {
 
   tpcVote(txn: TransactionMetaData): readonly Oid[] {
     const current = this.#require(txn);
-    return this.#vote(current, this.#enter(current));
+    return this.#vote(current, this.#enterFromSnapshot(current) ?? this.#enter(current));
   }
 
   async tpcVoteAsync(txn: TransactionMetaData): Promise<readonly Oid[]> {
     const current = this.#require(txn);
-    if (current.writing === undefined) {
+    if (this.#enterFromSnapshot(current) === undefined) {
       this.#checkFile();
       await this.#engine.writer.beginImmediateAsync(this.#engine.options.lockTimeout);
       if (this.#current !== current) {
         this.#engine.writer.rollback();
         return [];
       }
-      this.#entered(current);
+      this.#entered(current, this.#context);
     }
     return this.#vote(current, current.writing!);
   }
@@ -227,14 +232,15 @@ export class SqliteCommitter {
     const current = this.#require(txn);
     if (!current.voted) this.tpcVote(txn);
     const { seq, tid, changed } = current.writing!;
-    const { writer, log } = this.#engine;
+    const { log } = this.#engine;
     const removals = current.tellOwn ? current.writing!.removals() : log.removals;
     try {
-      writer.commit();
+      current.writing!.handle.commit();
     } catch (error) {
       this.tpcAbort(txn);
       throw error;
     }
+    this.#engine.writing = undefined;
     // The write lock made sure that nobody else committed: first what they did before, then this.
     if (log.latest < seq - 1) log.catchUp();
     if (log.latest < seq) log.add(seq, tid, changed);
@@ -255,7 +261,10 @@ export class SqliteCommitter {
       return;
     }
     try {
-      if (current.writing) this.#engine.writer.rollback();
+      const { writing } = this.#engine;
+      this.#engine.writing = undefined;
+      writing?.rollback();
+      current.instance?.rolledBack();
       this.#oids.rolledBack();
       this.#blobs.discard(current.contents);
     } finally {
@@ -283,6 +292,9 @@ export class SqliteCommitter {
   }
 
   #stage(current: Current, source: BlobSource): number {
+    if (current.voted) {
+      throw new StorageTransactionError('The contents of blobs must be stored before tpcVote.');
+    }
     const content = this.#blobs.stage(source);
     current.contents.push(content);
     return content;
@@ -293,12 +305,25 @@ export class SqliteCommitter {
     if (current.writing) return current.writing;
     this.#checkFile();
     this.#engine.writer.beginImmediate(this.#engine.options.lockTimeout);
-    return this.#entered(current);
+    return this.#entered(current, this.#context);
   }
 
-  #entered(current: Current): WriteTransaction {
+  /**
+   * Takes the file's write lock through the instance's own handle, where nobody committed since its snapshot: what it has
+   * cached stays good, and there is nothing to look up again. Not for what writes through the writer's statements.
+   */
+  #enterFromSnapshot(current: Current): WriteTransaction | undefined {
+    if (current.writing) return current.writing;
+    if (current.instance === undefined || current.tellOwn || current.contents.length > 0) return undefined;
+    this.#checkFile();
+    const context = current.instance.beginWriting();
+    return context && this.#entered(current, context);
+  }
+
+  #entered(current: Current, context: WriteContext): WriteTransaction {
+    this.#engine.writing = context.handle;
     return (current.writing = this.#guarded(
-      () => new WriteTransaction(this.#context, current.instance, current.tid),
+      () => new WriteTransaction(context, current.instance, current.tid),
     ));
   }
 
@@ -317,6 +342,7 @@ export class SqliteCommitter {
 
   /** Another process removed objects after the connection had asked: what this transaction refers to may be among them. */
   #checkRemovals({ instance, changes }: Current, writing: WriteTransaction): void {
+    if (writing.handle !== this.#engine.writer) return;
     if (instance?.knownRemovals === undefined || instance.knownRemovals === writing.removals()) return;
     const stored = new Set(changes.map(({ oid }) => oid));
     for (const change of changes) {

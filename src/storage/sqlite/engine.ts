@@ -27,8 +27,11 @@ export class Engine {
   /** Kept by the file; another process may change it. */
   history: HistoryMode;
   isClosed = false;
+  /** The handle through which a commit of this thread holds the write lock. */
+  writing: Handle | undefined;
   #checkedAt = performance.now();
   readonly #spare: Handle[] = [];
+  readonly #spareForConnections: Handle[] = [];
   /** Handles in use: a walk that was not finished, a blob that is open. They end with the storage. */
   readonly #lent = new Set<Handle>();
 
@@ -37,7 +40,7 @@ export class Engine {
     this.options = options;
     this.writer = writer;
     if (!options.readOnly) writer.dontWait();
-    this.checkpoints = new Checkpoints(writer, options.readOnly);
+    this.checkpoints = new Checkpoints(writer);
     this.identity = fileIdentity(path)!;
     this.reader = options.readOnly ? writer : this.#openReader();
     this.tids = new Tids(this.reader);
@@ -52,6 +55,14 @@ export class Engine {
     return handle;
   }
 
+  /** A handle for a connection, which reads and, where it may, commits through it. */
+  connectionHandle(): Handle {
+    if (this.options.readOnly) return this.readHandle();
+    const handle = this.#spareForConnections.pop() ?? this.#openWriter();
+    this.#lent.add(handle);
+    return handle;
+  }
+
   #openReader(): Handle {
     checkIdentity(this.path, this.identity);
     return new Handle(this.path, { readOnly: true, mustExist: true, pageCache: this.options.pageCache });
@@ -59,15 +70,22 @@ export class Engine {
 
   /** A second handle that may write: packing must not see what a commit under way has not committed. */
   writeHandle(): Handle {
+    const handle = this.#openWriter();
+    handle.dontWait();
+    // Often and little: copying a thousand pages back at once would be a pause of its own.
+    handle.pragma('wal_autocheckpoint=200');
+    this.#lent.add(handle);
+    return handle;
+  }
+
+  #openWriter(): Handle {
     checkIdentity(this.path, this.identity);
     const handle = new Handle(this.path, {
       readOnly: false,
       mustExist: true,
       pageCache: this.options.pageCache,
     });
-    setDurability(handle, this.options);
-    handle.dontWait();
-    this.#lent.add(handle);
+    prepareToWrite(handle, this.options);
     return handle;
   }
 
@@ -79,19 +97,32 @@ export class Engine {
 
   /** Takes back a handle for reading, out of any transaction. */
   giveBack(handle: Handle): void {
+    this.#keep(handle, this.#spare);
+  }
+
+  /** Takes back what {@link connectionHandle} gave, out of any transaction. */
+  giveBackConnection(handle: Handle): void {
+    this.#keep(handle, this.options.readOnly ? this.#spare : this.#spareForConnections);
+  }
+
+  #keep(handle: Handle, spare: Handle[]): void {
     this.#lent.delete(handle);
-    if (this.isClosed || this.#spare.length >= 4) handle.close();
-    else this.#spare.push(handle);
+    if (this.isClosed || spare.length >= 4) handle.close();
+    else spare.push(handle);
   }
 
   /** Notices the commits of others and, now and then, that the file is not the one it was. */
   refresh(): void {
-    const now = performance.now();
-    if (now - this.#checkedAt > IDENTITY_INTERVAL) {
-      checkIdentity(this.path, this.identity);
-      this.#checkedAt = now;
-    }
+    this.checkPlace();
     this.log.refresh();
+  }
+
+  /** Notices, now and then, that the file is not the one it was. */
+  checkPlace(): void {
+    const now = performance.now();
+    if (now - this.#checkedAt <= IDENTITY_INTERVAL) return;
+    checkIdentity(this.path, this.identity);
+    this.#checkedAt = now;
   }
 
   /** Bytes of the write-ahead log. */
@@ -112,15 +143,22 @@ export class Engine {
 
   close(): void {
     this.isClosed = true;
-    for (const handle of [...this.#spare.splice(0), ...this.#lent]) handle.close();
+    for (const handle of [...this.#spare.splice(0), ...this.#spareForConnections.splice(0), ...this.#lent]) {
+      handle.close();
+    }
     this.reader.close();
     this.writer.close();
   }
 }
 
-/** Sets what a commit waits for. In WAL mode these builds of SQLite would not wait for the disk. */
-export function setDurability(handle: Handle, options: ResolvedOptions): void {
+/** Sets what a handle that writes must know: SQLite keeps it for each connection, not in the file. */
+export function prepareToWrite(handle: Handle, options: ResolvedOptions): void {
+  // In WAL mode these builds of SQLite would not wait for the disk.
   handle.pragma(`synchronous=${options.durability === 'full' ? 'FULL' : 'NORMAL'}`);
+  handle.pragma(`journal_size_limit=${Math.floor(options.walLimit)}`);
+  // See checkpoints.ts.
+  handle.pragma('wal_autocheckpoint=0');
+  if (options.maxPages !== undefined) handle.pragma(`max_page_count=${Math.floor(options.maxPages)}`);
 }
 
 /** The `meta` value of a history mode. */

@@ -26,6 +26,7 @@ import type { Engine } from './engine';
 import { oidKey, type Handle } from './handle';
 import { HEADER, openRecord, openRecordAt, sealedSeq, seqAt } from './record-format';
 import { Revisions, SqliteRecord } from './revisions';
+import type { WriteContext } from './write-transaction';
 
 const NOTHING: readonly Oid[] = Object.freeze([]);
 /** Loads between two looks at the size of the write-ahead log. */
@@ -60,6 +61,7 @@ export class SqliteInstance implements StorageInstance {
   readonly #revisions: Revisions;
   readonly #get: Statement<Buffer>;
   readonly #newest: Statement<number>;
+  readonly #version: Statement<number>;
   readonly #batch: BatchRead;
   /** The last commit that is seen; -1 before the first poll. */
   #seq = -1;
@@ -69,8 +71,15 @@ export class SqliteInstance implements StorageInstance {
   #isStale = false;
   #isReleased = false;
   #loadsLeft = LOADS_PER_LOOK;
-  /** Own commits since the last poll. */
+  /** Own commits since the last poll, through the writer. */
   #own: number[] = [];
+  /** The handle holds the write lock: its transaction is a commit now. */
+  #isWriting = false;
+  /** The handle's `data_version` when `#seq` was the newest commit. */
+  #dataVersion = -1;
+  /** Nothing happened since the last poll that {@link removals} would have to look for. */
+  #isFresh = false;
+  #writeContext: WriteContext | undefined;
   #txn: TransactionMetaData | undefined;
   readonly #fixed: boolean;
 
@@ -80,11 +89,12 @@ export class SqliteInstance implements StorageInstance {
     this.supports = context.supports;
     this.#fixed = fixedSeq !== undefined;
     this.readOnly = this.#fixed || context.engine.options.readOnly;
-    this.#handle = context.engine.readHandle();
+    this.#handle = this.#fixed ? context.engine.readHandle() : context.engine.connectionHandle();
     this.#revisions = new Revisions(this.#handle, context.engine.tids);
     this.#get = this.#handle.prepare<Buffer>('SELECT state FROM object WHERE oid = ?').pluck();
     this.#batch = new BatchRead(this.#handle);
     this.#newest = this.#handle.prepare<number>('SELECT max(seq) FROM txn').pluck();
+    this.#version = this.#handle.prepare<number>('PRAGMA data_version').pluck();
     if (fixedSeq !== undefined) {
       this.#seq = fixedSeq;
       this.#isStale = true;
@@ -99,27 +109,34 @@ export class SqliteInstance implements StorageInstance {
     if (this.#isReleased) throw this.#released();
     if (this.#fixed) return NOTHING;
     const { log } = this.#engine;
-    this.#engine.refresh();
-    if (this.#isOpen && log.latest === this.#seq) {
-      if (this.#own.length > 0) this.#own = [];
-      return NOTHING;
-    }
-    const last = this.#seq;
-    this.#seq = this.#begin();
-    if (this.#seq > log.latest) log.catchUp();
     const own = this.#own;
     if (own.length > 0) this.#own = [];
+    this.#isFresh = true;
+    if (this.#isOpen) {
+      this.#engine.refresh();
+      if (log.latest === this.#seq) return NOTHING;
+      this.#end();
+    } else {
+      this.#engine.checkPlace();
+    }
+    const last = this.#seq;
+    if (!this.#begin()) return NOTHING;
+    log.refresh();
+    if (this.#seq > log.latest) log.catchUp();
     return last < 0 || last === this.#seq ? NOTHING : log.between(last, this.#seq, own);
   }
 
-  /** Opens the read transaction anew; the last commit that it sees. */
-  #begin(): number {
+  /** Opens the read transaction. False when nobody has written through another handle since `#seq`: it stays the newest. */
+  #begin(): boolean {
     try {
-      this.#end();
       this.#handle.begin();
       this.#isOpen = true;
       this.#isStale = false;
-      return this.#newest.get() ?? 0;
+      const version = this.#version.get()!;
+      if (version === this.#dataVersion) return false;
+      this.#seq = this.#newest.get() ?? 0;
+      this.#dataVersion = version;
+      return true;
     } catch (error) {
       this.#end();
       throw this.#handle.failed(error);
@@ -129,6 +146,40 @@ export class SqliteInstance implements StorageInstance {
   #end(): void {
     this.#isOpen = false;
     this.#handle.rollback();
+  }
+
+  /**
+   * Makes a write transaction of the read transaction, for a commit: possible as long as nobody wrote since the snapshot.
+   * Then the pages that the handle has cached stay good, and the next snapshot need not look for anything.
+   */
+  beginWriting(): WriteContext | undefined {
+    if (!this.#isOpen) return undefined;
+    const context = (this.#writeContext ??= this.#context.committer.contextFor(this.#handle));
+    if (!context.statements.tryToWrite(this.#handle)) return undefined;
+    this.#isWriting = true;
+    return context;
+  }
+
+  /** The committer tells that commit `seq` was made here, and that the connection knows what it changed. */
+  committed(seq: number): void {
+    if (!this.#isWriting) {
+      this.#own.push(seq);
+      return;
+    }
+    // Nothing came between the snapshot and this commit: until the next poll it is the snapshot.
+    this.#seq = seq;
+    this.#leaveTransaction();
+  }
+
+  /** The committer tells that a transaction of this instance was rolled back. */
+  rolledBack(): void {
+    if (this.#isWriting) this.#leaveTransaction();
+  }
+
+  #leaveTransaction(): void {
+    this.#isWriting = false;
+    this.#isOpen = false;
+    this.#isStale = true;
   }
 
   load(oid: Oid): LoadedRecord {
@@ -191,7 +242,7 @@ export class SqliteInstance implements StorageInstance {
 
   /** A snapshot without its read transaction: the revision that was current then. */
   #former(oid: Oid): LoadedRecord {
-    const found = this.#revisions.atSeq(oid, this.#seq, this.#isComplete);
+    const found = this.#revisions.recordAt(oid, this.#seq, this.#isComplete);
     if (found === undefined) throw new POSKeyError(oid);
     return found;
   }
@@ -216,7 +267,7 @@ export class SqliteInstance implements StorageInstance {
    * nobody committed since.
    */
   yieldSnapshot(): void {
-    if (!this.#isOpen) return;
+    if (!this.#isOpen || this.#isWriting) return;
     this.#engine.refresh();
     if (this.#engine.log.latest === this.#seq) return;
     this.#end();
@@ -259,7 +310,8 @@ export class SqliteInstance implements StorageInstance {
 
   removals(): number {
     if (this.#isReleased) throw this.#released();
-    if (!this.#fixed) this.#engine.refresh();
+    if (this.#isFresh) this.#isFresh = false;
+    else if (!this.#fixed) this.#engine.refresh();
     return (this.knownRemovals = this.#engine.log.removals);
   }
 
@@ -336,11 +388,6 @@ export class SqliteInstance implements StorageInstance {
     this.#context.committer.tpcAbort(txn);
   }
 
-  /** The committer tells that commit `seq` was made here, and that the connection knows what it changed. */
-  committed(seq: number): void {
-    this.#own.push(seq);
-  }
-
   suspend(): void {
     if (this.#isReleased) throw this.#released();
     if (!this.#fixed) this.#end();
@@ -352,7 +399,8 @@ export class SqliteInstance implements StorageInstance {
     this.#isReleased = true;
     this.#isStale = false;
     this.#end();
-    this.#engine.giveBack(this.#handle);
+    if (this.#fixed) this.#engine.giveBack(this.#handle);
+    else this.#engine.giveBackConnection(this.#handle);
     this.#context.released(this);
   }
 

@@ -1,5 +1,6 @@
 import type { Oid } from '../../ids';
 import type { Engine } from './engine';
+import type { Handle } from './handle';
 import { readMeta, writeMeta } from './schema';
 
 const FIRST_BLOCK = 64;
@@ -57,7 +58,7 @@ export class OidSource {
 
   #reserve(): void {
     const { writer, options } = this.#engine;
-    if (writer.db.inTransaction) {
+    if (this.#engine.writing !== undefined) {
       this.#take();
       return;
     }
@@ -81,12 +82,17 @@ export class OidSource {
     this.#block = Math.min(this.#block * 2, LARGEST_BLOCK);
   }
 
+  /** That of the transaction under way, which alone can write. */
+  get #handle(): Handle {
+    return this.#engine.writing ?? this.#engine.writer;
+  }
+
   #stored(): number {
-    return Number(readMeta(this.#engine.writer, 'next_oid') ?? 1);
+    return Number(readMeta(this.#handle, 'next_oid') ?? 1);
   }
 
   #write(next: number): void {
-    writeMeta(this.#engine.writer, 'next_oid', next);
+    writeMeta(this.#handle, 'next_oid', next);
     this.#reserved = next;
     this.#unsure = true;
   }

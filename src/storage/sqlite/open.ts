@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../../errors';
 import { checkFilePlace } from '../file-place';
-import { Engine, formatHistory, setDurability } from './engine';
+import { Engine, formatHistory, prepareToWrite } from './engine';
 import { Handle } from './handle';
 import type { BlobMode, ResolvedOptions } from './options';
 import { prepareSchema, readMeta, refuseChange, writeMeta } from './schema';
@@ -36,9 +36,7 @@ function checkPath(path: string, options: ResolvedOptions): void {
 }
 
 function applyOptions(handle: Handle, options: ResolvedOptions): void {
-  setDurability(handle, options);
-  handle.pragma(`journal_size_limit=${Math.floor(options.walLimit)}`);
-  if (options.maxPages !== undefined) handle.pragma(`max_page_count=${Math.floor(options.maxPages)}`);
+  prepareToWrite(handle, options);
   const blobs = String(readMeta(handle, 'blobs'));
   if (options.blobs !== undefined && formatBlobs(options.blobs) !== blobs) {
     refuseChange('blobs', blobs, formatBlobs(options.blobs));

@@ -61,8 +61,6 @@ export class Pack {
     this.#blobs = blobs;
     this.#options = { time, gc, dryRun, roots };
     this.#handle = engine.writeHandle();
-    // Often and little: copying a thousand pages back at once would be a pause of its own.
-    this.#handle.pragma('wal_autocheckpoint=200');
     this.#lock = new PackLock(this.#handle);
     this.#sql = new PackStatements(this.#handle);
   }

@@ -140,14 +140,32 @@ export class Revisions {
    * As `Storage.loadBefore`, by the number of the last commit to be seen.
    * @param complete says whether what was current at that commit was kept: then what is not found did not exist
    */
-  atSeq(oid: Oid, seq: number, complete: (seq: number) => boolean): BoundedRecord | undefined {
+  boundedAt(oid: Oid, seq: number, complete: (seq: number) => boolean): BoundedRecord | undefined {
+    const found = this.#rowAtSeq(oid, seq, complete);
+    if (found === undefined) return undefined;
+    const record = this.record(oid, found.row);
+    const end = found.end === undefined ? undefined : this.#tids.tidOf(found.end);
+    return new BoundedSqliteRecord(record.data, record.seq, this.#tids, end);
+  }
+
+  /** As {@link boundedAt}, without the end: it may not be committed yet. */
+  recordAt(oid: Oid, seq: number, complete: (seq: number) => boolean): SqliteRecord | undefined {
+    const found = this.#rowAtSeq(oid, seq, complete);
+    return found && this.record(oid, found.row);
+  }
+
+  #rowAtSeq(
+    oid: Oid,
+    seq: number,
+    complete: (seq: number) => boolean,
+  ): { row: Buffer; end: number | undefined } | undefined {
     const current = this.currentRow(oid);
     if (current === undefined) throw new POSKeyError(oid);
     openRecord(oid, current);
-    if (sealedSeq(current) <= seq) return this.#bounded(oid, current, undefined);
+    if (sealedSeq(current) <= seq) return { row: current, end: undefined };
     let oldest = current;
     for (let row = this.priorRow(oid, oldest); row !== undefined; row = this.priorRow(oid, oldest)) {
-      if (sealedSeq(row) <= seq) return this.#bounded(oid, row, sealedSeq(oldest));
+      if (sealedSeq(row) <= seq) return { row, end: sealedSeq(oldest) };
       oldest = row;
     }
     if (sealedPrior(oldest) === 0 && complete(seq)) return undefined;
@@ -164,15 +182,5 @@ export class Revisions {
     if (row === undefined)
       throw new POSKeyError(oid, `No revision of the object was written at ${formatTid(tid)}.`);
     return this.record(oid, row);
-  }
-
-  #bounded(oid: Oid, row: Buffer, endSeq: number | undefined): BoundedSqliteRecord {
-    const { data, seq } = this.record(oid, row);
-    return new BoundedSqliteRecord(
-      data,
-      seq,
-      this.#tids,
-      endSeq === undefined ? undefined : this.#tids.tidOf(endSeq),
-    );
   }
 }

@@ -134,7 +134,7 @@ export class SqliteStorage implements Storage {
     this.#engine.refresh();
     const { tids, log } = this.#engine;
     const seq = tid > log.latestTid ? log.latest : tids.seqAtMost((tid - 1n) as Tid, log.latest);
-    return this.#revisions.atSeq(oid, seq, this.#isComplete);
+    return this.#revisions.boundedAt(oid, seq, this.#isComplete);
   }
 
   readonly #isComplete = (seq: number): boolean => this.#engine.isComplete(this.#engine.reader, seq);

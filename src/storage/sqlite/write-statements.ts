@@ -1,3 +1,4 @@
+import { LockError } from '../../errors';
 import type { Oid } from '../../ids';
 import type { Statement } from './driver';
 import { oidKey, type Handle } from './handle';
@@ -13,6 +14,7 @@ export class WriteStatements {
   readonly supersede: Statement;
   readonly update: Statement;
   readonly transaction: Statement;
+  readonly #lock: Statement;
   readonly #references: Statement<{ seq: number; refs: Buffer | null }>;
 
   constructor(handle: Handle) {
@@ -33,7 +35,21 @@ export class WriteStatements {
       'INSERT INTO txn (seq, tid, packed, past, objects, crc, user, description, extension, changed) ' +
         'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     );
+    // Changes nothing, but takes the lock.
+    this.#lock = handle.prepare('DELETE FROM meta WHERE 0');
     this.#references = handle.prepare('SELECT seq, refs FROM object WHERE oid = ?');
+  }
+
+  /** Makes a write transaction of the read transaction that is open; false when others have written since it began. */
+  tryToWrite(handle: Handle): boolean {
+    try {
+      this.#lock.run();
+      return true;
+    } catch (error) {
+      const translated = handle.failed(error);
+      if (translated instanceof LockError) return false;
+      throw translated;
+    }
   }
 
   /** What the current revision refers to, as far as it is known. */

@@ -10,7 +10,7 @@ import type { TransactionMetaData } from '../transaction-meta';
 import { undoneData } from '../undo-rule';
 import type { Blobs } from './blobs';
 import type { Engine } from './engine';
-import { oidKey } from './handle';
+import { oidKey, type Handle } from './handle';
 import type { SqliteInstance } from './instance';
 import { packOids } from './oid-list';
 import type { OidSource } from './oid-source';
@@ -21,20 +21,22 @@ import { readMeta, writeMeta } from './schema';
 import { prepareTransactions, rowChanges, transactionCrc } from './transaction-row';
 import { WriteStatements } from './write-statements';
 
-/** What write transactions of one storage share. */
+/** What write transactions through one handle share. */
 export class WriteContext {
   readonly engine: Engine;
+  readonly handle: Handle;
   readonly oids: OidSource;
   readonly blobs: Blobs;
   readonly revisions: Revisions;
   readonly statements: WriteStatements;
 
-  constructor(engine: Engine, oids: OidSource, blobs: Blobs) {
+  constructor(engine: Engine, handle: Handle, oids: OidSource, blobs: Blobs) {
     this.engine = engine;
+    this.handle = handle;
     this.oids = oids;
     this.blobs = blobs;
-    this.revisions = new Revisions(engine.writer, engine.tids);
-    this.statements = new WriteStatements(engine.writer);
+    this.revisions = new Revisions(handle, engine.tids);
+    this.statements = new WriteStatements(handle);
   }
 }
 
@@ -53,7 +55,7 @@ export class WriteTransaction {
   #past: number;
   #objects: number;
 
-  /** The write lock is held: BEGIN IMMEDIATE has succeeded. */
+  /** The handle of the context holds the write lock. */
   constructor(context: WriteContext, instance: SqliteInstance | undefined, tid: Tid | undefined) {
     this.#context = context;
     this.#statements = context.statements;
@@ -65,6 +67,10 @@ export class WriteTransaction {
     this.tid = tid === undefined ? newTid(lastTid) : laterThan(tid, lastTid);
     this.#past = Number(last?.[2] ?? 0n);
     this.#objects = Number(last?.[3] ?? 0n);
+  }
+
+  get handle(): Handle {
+    return this.#context.handle;
   }
 
   /** Oids changed so far. */
@@ -137,10 +143,10 @@ export class WriteTransaction {
 
   /** Takes back what `tid` wrote; the oids. */
   undo(tid: Tid): readonly Oid[] {
-    const { engine } = this.#context;
+    const { engine, handle } = this.#context;
     const seq = engine.tids.seqOf(tid, this.seq - 1);
-    const row = seq && prepareTransactions(engine.writer, 'WHERE seq = ?').get(seq);
-    if (!row || seq <= Number(readMeta(engine.writer, 'packed') ?? 0)) {
+    const row = seq && prepareTransactions(handle, 'WHERE seq = ?').get(seq);
+    if (!row || seq <= Number(readMeta(handle, 'packed') ?? 0)) {
       throw new UndoError(`Transaction ${formatTid(tid)} is unknown or was packed; it can't be undone.`);
     }
     const oids = rowChanges(row);
@@ -167,7 +173,7 @@ export class WriteTransaction {
     const description = meta.descriptionBytes;
     const extension = meta.extensionBytes;
     const changed = packOids(this.#changed);
-    if (this.#removes) writeMeta(this.#context.engine.writer, 'removals', this.removals() + 1);
+    if (this.#removes) writeMeta(this.#context.handle, 'removals', this.removals() + 1);
     this.#statements.transaction.run(
       this.seq,
       this.tid,

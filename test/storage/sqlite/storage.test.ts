@@ -187,6 +187,43 @@ test('check finds references to nothing', () => {
   h.storage.close();
 });
 
+test('a commit at the newest snapshot is made through the handle of its connection, others through the writer', () => {
+  const h = new Harness(new SqliteStorage(file()));
+  const { oid } = h.create('0');
+  const [one, two] = [h.storage.newInstance(), h.storage.newInstance()];
+  const write = (instance: typeof one, text: string, end: 'finish' | 'abort'): void => {
+    const txn = new TransactionMetaData();
+    instance.tpcBegin(txn);
+    instance.store(oid, instance.load(oid).serial, record(text), txn, []);
+    instance.tpcVote(txn);
+    // The block of new oids is used up while the write lock is held.
+    for (let count = 0; count < 300; count++) fresh.push(instance.newOid());
+    expect(textOf(instance.load(oid).data)).not.toBe(text);
+    if (end === 'finish') instance.tpcFinish(txn);
+    else instance.tpcAbort(txn);
+  };
+  const fresh: Oid[] = [];
+  for (const instance of [one, two]) instance.poll();
+  write(one, '1', 'finish');
+  expect(textOf(one.load(oid).data)).toBe('1');
+  expect(textOf(two.load(oid).data)).toBe('0');
+  expect(one.poll()).toEqual([]);
+  write(one, 'never', 'abort');
+  expect(textOf(one.load(oid).data)).toBe('1');
+  expect(one.poll()).toEqual([]);
+  expect(two.poll()).toEqual([oid]);
+  write(two, '2', 'finish');
+  expect(() => write(one, 'late', 'finish')).toThrow(expect.objectContaining({ code: 'CONFLICT' }) as Error);
+  one.release();
+  two.release();
+  expect(h.text(oid)).toBe('2');
+  h.storage.close();
+  const again = new SqliteStorage(file());
+  expect(new Set(fresh).size).toBe(fresh.length);
+  expect(again.newOid()).toBeGreaterThan(Math.max(...fresh));
+  again.close();
+});
+
 test('a big upload keeps nobody waiting for the write lock', async () => {
   const h = new Harness(new SqliteStorage(file()));
   const other = new Harness(new SqliteStorage(file(), { lockTimeout: 2_000 }));

@@ -36,6 +36,10 @@ export class UncommittedBlob implements BlobWork {
   readonly #working: { path: string | undefined } = { path: undefined };
   readonly #readers = new Set<WeakRef<BlobFile>>();
   #writer: WeakRef<BlobFile> | undefined;
+  /** A second name of the working file, given to the storage by a commit under way. */
+  #lent: string | undefined;
+  /** Permissions of the working file before that. */
+  #mode = 0;
   #identity: () => BlobIdentity;
 
   constructor(identity: () => BlobIdentity) {
@@ -111,15 +115,24 @@ export class UncommittedBlob implements BlobWork {
     }
     if (!this.isDirty && this.#identity().serial === undefined)
       this.#replaceWorking(emptyFile(this.#newWorkingFile()));
-    return this.#working.path;
+    const { path: working } = this.#working;
+    return working === undefined || this.#identity().serial !== undefined
+      ? working
+      : this.#secondName(working);
   }
 
   committed(): void {
-    this.#forgetWorking(false);
+    const wasLent = this.#lent !== undefined;
+    if (wasLent) workingFiles.delete(this.#lent!);
+    this.#lent = undefined;
+    this.#forgetWorking(wasLent);
   }
 
   reset(): void {
-    if (this.#identity().serial === undefined) return;
+    if (this.#identity().serial === undefined) {
+      this.#takeBack();
+      return;
+    }
     this.#writer?.deref()?.close();
     this.#forgetWorking(true);
   }
@@ -211,7 +224,7 @@ export class UncommittedBlob implements BlobWork {
       for (let at = 0; at < reader.size;) {
         const count = reader.read(chunk, 0, chunk.length, at);
         if (count === 0) throw new BlobError(`The content of a blob ends ${reader.size - at} bytes early.`);
-        fs.writeSync(fd, chunk, 0, count);
+        for (let done = 0; done < count;) done += fs.writeSync(fd, chunk, done, count - done, at + done);
         at += count;
       }
     } finally {
@@ -240,6 +253,31 @@ export class UncommittedBlob implements BlobWork {
     const file = newWorkingFile(this.#identity().host?.blobDirectory() ?? os.tmpdir());
     workingFiles.add(file);
     return file;
+  }
+
+  /**
+   * The storage may take the file that it is given, and has nothing to give back when the transaction fails. The content
+   * of a blob that was never committed is nowhere else, so it gets a second name.
+   */
+  #secondName(working: string): string {
+    this.#takeBack();
+    const second = this.#newWorkingFile();
+    this.#mode = fs.statSync(working).mode;
+    try {
+      fs.linkSync(working, second);
+    } catch {
+      copyContent(working, second);
+    }
+    this.#lent = second;
+    return second;
+  }
+
+  #takeBack(): void {
+    if (this.#lent === undefined) return;
+    removeWorking(this.#lent);
+    this.#lent = undefined;
+    // A storage protects what it takes.
+    if (this.#working.path !== undefined) fs.chmodSync(this.#working.path, this.#mode);
   }
 
   #replaceWorking(file: string): void {

@@ -86,6 +86,33 @@ describe.each(storages)('a blob on %s', (_, open) => {
     expect(root.blob.readText()).toBe('second');
   });
 
+  it('keeps its content when the first commit fails after the storage has taken it', () => {
+    const blob = new Blob('nowhere else');
+    const fails = {
+      sortKey: () => '~~~',
+      tpcBegin: () => undefined,
+      commit: () => undefined,
+      tpcVote: () => {
+        throw new Error('no');
+      },
+      tpcFinish: () => undefined,
+      tpcAbort: () => undefined,
+      abort: () => undefined,
+    };
+    root.blob = blob;
+    manager.get().join(fails);
+    expect(() => commit()).toThrow('no');
+    manager.abort();
+    expect(blob.readText()).toBe('nowhere else');
+    {
+      using file = blob.open('a');
+      file.write(', and more');
+    }
+    root.blob = blob;
+    commit();
+    expect(elsewhere((other) => other.readText())).toBe('nowhere else, and more');
+  });
+
   it('opens in every mode', () => {
     root.blob = new Blob('0123456789');
     commit();

@@ -1,7 +1,8 @@
 import * as fs from 'node:fs';
-import * as os from 'node:os';
+import { ZERO_TID, type Tid } from '../../ids';
 import { ClientCacheError } from '../errors';
 import { FileMedium, MemoryMedium } from './cache-medium';
+import { CacheState, readCacheState, type KnownState } from './cache-state';
 import { RecordCache } from './record-cache';
 
 /** The smallest cache that makes sense, in bytes. */
@@ -24,8 +25,8 @@ export interface CacheFile {
 }
 
 /**
- * Opens or makes a cache file. A file that is no cache, is damaged, or was in use when the machine went down is emptied;
- * the damaged one is kept as `.bad`. Throws {@link ClientCacheError} while another process has it open.
+ * Opens or makes a cache file. One that is no cache, is damaged, or was in use when the machine went down is kept as `.bad`, and
+ * a new one begun. Throws {@link ClientCacheError} while another process has it open.
  */
 export function openCacheFile(path: string, size: number): CacheFile {
   const lock = takeLock(`${path}.lock`);
@@ -38,69 +39,57 @@ export function openCacheFile(path: string, size: number): CacheFile {
 }
 
 function openLocked(path: string, size: number, lock: Lock): CacheFile {
-  const state = `${path}.state`;
-  const usable = fs.existsSync(path) && wasLeftInOrder(state);
-  let opened = usable ? tryOpen(path, size) : undefined;
-  if (opened === undefined && fs.existsSync(path)) fs.renameSync(path, `${path}.bad`);
-  writeState(state, false);
-  const reused = opened !== undefined;
-  opened ??= create(path, size);
-  const cache = opened;
+  const statePath = `${path}.state`;
+  const known = readCacheState(statePath);
+  const there = fs.existsSync(path);
+  const found = there && known.inOrder ? tryOpen(path, size, known) : undefined;
+  if (found === undefined && there) fs.renameSync(path, `${path}.bad`);
+  const { cache, medium } = found ?? create(path, size);
+  const state = new CacheState(statePath, cache.lastTid, found !== undefined && known.hasForeign);
+  medium.state = state;
+  if (!found) cache.format();
   return {
     cache,
-    reused,
+    reused: found !== undefined,
     close() {
       cache.sync();
       cache.close();
-      writeState(state, true);
+      state.close();
       lock.release();
     },
   };
 }
 
+interface Opened {
+  readonly cache: RecordCache;
+  readonly medium: FileMedium;
+}
+
 /** The cache in a file of the right size; `undefined` when it can't be used. */
-function tryOpen(path: string, size: number): RecordCache | undefined {
+function tryOpen(path: string, size: number, known: KnownState): Opened | undefined {
   const descriptor = fs.openSync(path, 'r+');
   if (fs.fstatSync(descriptor).size === size) {
-    const cache = new RecordCache(new FileMedium(descriptor), size);
-    if (cache.scan()) return cache;
+    const medium = new FileMedium(descriptor);
+    const cache = new RecordCache(medium, size);
+    const written = known.hasForeign ? 'perhaps by Python' : 'by us';
+    if (cache.scan(written) && isBelievable(cache, known.lastTid)) return { cache, medium };
   }
   fs.closeSync(descriptor);
   return undefined;
 }
 
-function create(path: string, size: number): RecordCache {
+/** A last tid that is too small only means that more is asked for; one that is too great would hide what changed before it. */
+function isBelievable(cache: RecordCache, atMost: Tid | undefined): boolean {
+  // Nothing is asked for about a cache that knows of no transaction.
+  if (cache.lastTid === ZERO_TID) return cache.statistics.records === 0;
+  return atMost === undefined || cache.lastTid <= atMost;
+}
+
+function create(path: string, size: number): Opened {
   const descriptor = fs.openSync(path, 'wx+', 0o600);
   fs.ftruncateSync(descriptor, size);
-  const cache = new RecordCache(new FileMedium(descriptor), size);
-  cache.format();
-  return cache;
-}
-
-/**
- * Whether the file can be believed: it was closed, or its process ended while the machine went on. When the machine went down,
- * some writes are on the disk and others are not. A file of Python's, which keeps no such notes, is believed as Python does.
- */
-function wasLeftInOrder(state: string): boolean {
-  try {
-    const { closed, boot } = JSON.parse(fs.readFileSync(state, 'utf8')) as { closed: boolean; boot: string };
-    return closed || boot === bootId();
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT';
-  }
-}
-
-function writeState(path: string, closed: boolean): void {
-  fs.writeFileSync(path, JSON.stringify({ closed, boot: bootId() }), { mode: 0o600 });
-}
-
-/** Tells one run of the machine from the next. */
-function bootId(): string {
-  try {
-    return fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  } catch {
-    return `up since ${Math.round((Date.now() / 1000 - os.uptime()) / 60)}`;
-  }
+  const medium = new FileMedium(descriptor);
+  return { cache: new RecordCache(medium, size), medium };
 }
 
 interface Lock {

@@ -1,4 +1,6 @@
 import * as fs from 'node:fs';
+import type { Tid } from '../../ids';
+import type { CacheState } from './cache-state';
 
 /** Where a cache's bytes are: memory, or a file. All numbers are bytes. */
 export interface CacheMedium {
@@ -6,6 +8,8 @@ export interface CacheMedium {
   readonly canBeDamaged: boolean;
   read(target: Buffer, position: number): void;
   write(bytes: Uint8Array, position: number): void;
+  /** Called before the last tid is written. */
+  noteLastTid(tid: Tid): void;
   /** What was written survives a crash of the machine. */
   sync(): void;
   close(): void;
@@ -28,6 +32,10 @@ export class MemoryMedium implements CacheMedium {
     this.#bytes!.set(bytes, position);
   }
 
+  noteLastTid(): void {
+    // What is in memory is not damaged.
+  }
+
   sync(): void {
     // Nothing to save.
   }
@@ -40,6 +48,8 @@ export class MemoryMedium implements CacheMedium {
 /** In a file, which is already open and of its full size. */
 export class FileMedium implements CacheMedium {
   readonly canBeDamaged = true;
+  /** Where the last tid is kept a second time. */
+  state: CacheState | undefined;
 
   constructor(private readonly descriptor: number) {}
 
@@ -54,6 +64,10 @@ export class FileMedium implements CacheMedium {
 
   write(bytes: Uint8Array, position: number): void {
     fs.writeSync(this.descriptor, bytes, 0, bytes.length, position);
+  }
+
+  noteLastTid(tid: Tid): void {
+    this.state?.noteLastTid(tid);
   }
 
   sync(): void {

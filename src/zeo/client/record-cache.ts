@@ -11,6 +11,7 @@ import {
   dataOf,
   FREE,
   FREE_HEADER,
+  isFreeHeader,
   MAX_BLOCK,
   OVERHEAD,
   PYTHON_OVERHEAD,
@@ -71,7 +72,7 @@ export class RecordCache {
   }
 
   /** Reads what a file holds. False when it is no cache, or damaged: it has to be formatted then. */
-  scan(): boolean {
+  scan(written: 'by us' | 'perhaps by Python' = 'by us'): boolean {
     const header = Buffer.alloc(CACHE_HEADER);
     this.#medium.read(header, 0);
     if (!header.subarray(0, 4).equals(CACHE_MAGIC)) return false;
@@ -79,7 +80,7 @@ export class RecordCache {
     this.#lastTid = tidFromBytes(header, 4);
     let firstFree = 0;
     for (let offset = CACHE_HEADER; offset < this.#size;) {
-      const size = this.#scanBlock(offset);
+      const size = this.#scanBlock(offset, written === 'by us');
       if (size === 0) return false;
       if (firstFree === 0 && typeof this.#filled.get(offset) === 'number') firstFree = offset;
       offset += size;
@@ -226,7 +227,7 @@ export class RecordCache {
     bytes.writeUInt32BE(checksum(bytes, data.length), size - 8);
     bytes.writeUInt32BE(crc32(bytes.subarray(21, 29), 0), size - 4);
     if (rest > 0) {
-      writeFreeHeader(bytes, size, rest);
+      writeFreeHeader(bytes, size, rest, offset + size);
       this.#filled.set(offset + size, rest);
     }
     // Until this write a reader of the file sees one free block; a kill can't tear it, and a checksum guards it.
@@ -271,7 +272,7 @@ export class RecordCache {
 
   #writeFree(offset: number, size: number): void {
     const bytes = Buffer.allocUnsafe(Math.min(size, FREE_HEADER));
-    writeFreeHeader(bytes, 0, Math.min(size, MAX_BLOCK));
+    writeFreeHeader(bytes, 0, Math.min(size, MAX_BLOCK), offset);
     this.#medium.write(bytes, offset);
   }
 
@@ -323,7 +324,7 @@ export class RecordCache {
   }
 
   /** Notes the block at `offset`; its size, 0 when it is none. */
-  #scanBlock(offset: number): number {
+  #scanBlock(offset: number, needsChecks: boolean): number {
     const head = Buffer.alloc(BLOCK_HEADER);
     this.#medium.read(head, offset);
     const status = head[0]!;
@@ -334,11 +335,14 @@ export class RecordCache {
     const size = head.readUInt32BE(1);
     if (size < 5 || offset + size > this.#size) return 0;
     if (status === FREE) {
+      if (needsChecks && !isFreeHeader(head, size, offset)) return 0;
       this.#filled.set(offset, size);
       return size;
     }
     const length = head.readUInt32BE(31);
-    if (status !== ALLOCATED || (size !== length + OVERHEAD && size !== length + PYTHON_OVERHEAD)) return 0;
+    const hasChecksums = size === length + OVERHEAD;
+    if (status !== ALLOCATED || (!hasChecksums && (needsChecks || size !== length + PYTHON_OVERHEAD)))
+      return 0;
     const end = tidFromBytes(head, 21);
     const block: Block = {
       oid: oidFromBytes(head, 5),
@@ -346,7 +350,7 @@ export class RecordCache {
       end: end === ZERO_TID ? undefined : end,
       offset,
       size,
-      hasChecksums: size === length + OVERHEAD,
+      hasChecksums,
     };
     // Two current revisions of one object can't be: the file is not ours, or was torn.
     if (block.end === undefined && this.#current.has(block.oid)) return 0;
@@ -355,6 +359,7 @@ export class RecordCache {
   }
 
   #writeLastTid(tid: Tid): void {
+    this.#medium.noteLastTid(tid);
     this.#lastTid = tid;
     const bytes = Buffer.allocUnsafe(8);
     tidToBytes(tid, bytes);

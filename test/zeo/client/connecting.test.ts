@@ -1,8 +1,8 @@
 /** Finding a server: TLS, several addresses, read-only ones, and coming back after a while. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ReadOnlyError } from '../../../src/errors';
-import { ZERO_TID, type Oid, type Tid } from '../../../src/ids';
+import { tidToBytes, ZERO_TID, type Oid, type Tid } from '../../../src/ids';
 import { TransactionMetaData } from '../../../src/storage';
 import { record, textOf } from '../../../src/testing';
 import { ClientDisconnected, ClientStorage } from '../../../src/zeo';
@@ -152,6 +152,23 @@ describe('coming back', () => {
     fresh.poll();
     expect(textOf(fresh.load(changed).data)).toBe('five');
     expect(textOf(fresh.load(same).data)).toBe('same');
+  });
+
+  it("a cache file whose last tid was damaged to the server's own is not believed", () => {
+    const server = start({ kind: 'memory' });
+    const cachePath = join(thread.directory, 'damaged.zec');
+    const first = connect(at(server), { cachePath });
+    const oid = first.newOid();
+    const serial = commit(first, oid, ZERO_TID, 'one');
+    open.pop()!.close();
+    const other = connect(at(server));
+    const last = commit(other, oid, serial, 'two');
+    const bytes = readFileSync(cachePath);
+    tidToBytes(last, bytes, 4);
+    writeFileSync(cachePath, bytes);
+    const back = connect(at(server), { cachePath });
+    expect(textOf(back.loadBefore(oid, (last + 1n) as Tid)!.data)).toBe('two');
+    expect(back.cacheStatistics.hits).toBe(0);
   });
 
   it('a server that is behind the client is refused', () => {

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { openCacheFile, openMemoryCache } from '../../../src/zeo/client/cache-file';
-import type { RecordCache } from '../../../src/zeo/client/record-cache';
+import type { CacheMedium } from '../../../src/zeo/client/cache-medium';
+import { RecordCache } from '../../../src/zeo/client/record-cache';
 import { MAX_TID, type Oid, type Tid } from '../../../src/ids';
 
 const directory = mkdtempSync(join(tmpdir(), 'zodb-zeo-cache-'));
@@ -14,6 +15,37 @@ const tid = (value: number): Tid => BigInt(value) as Tid;
 const oid = (value: number): Oid => value as Oid;
 const data = (text: string | number): Buffer => Buffer.from(String(text));
 const scale = Number(process.env.ZODB_SOAK ?? 1);
+
+/** The bytes of a cache file, without the file. */
+class FileInMemory implements CacheMedium {
+  readonly canBeDamaged = true;
+  readonly bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    this.bytes = Buffer.from(bytes);
+  }
+
+  read(target: Buffer, position: number): void {
+    target.fill(0);
+    this.bytes.copy(target, 0, position, position + target.length);
+  }
+
+  write(bytes: Uint8Array, position: number): void {
+    this.bytes.set(bytes, position);
+  }
+
+  noteLastTid(): void {
+    // There is no second place.
+  }
+
+  sync(): void {
+    // There is no disk.
+  }
+
+  close(): void {
+    // Nothing to give back.
+  }
+}
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -102,6 +134,8 @@ describe('RecordCache', () => {
         const file = path();
         let opened = inFile ? openCacheFile(file, 4096) : undefined;
         let cache: RecordCache = opened?.cache ?? openMemoryCache(4096);
+        // A client that has a record has heard of a transaction.
+        cache.setLastTid(tid(1));
         // What the server has: for each object the tids of its revisions.
         const revisions = new Map<number, number[]>();
         let last = 1;
@@ -222,6 +256,135 @@ describe('a cache file', () => {
       ),
       { numRuns: 60 * scale },
     );
+  });
+
+  it('that has gone round many times, with any one bit flipped, never returns a wrong or an old record', () => {
+    // Records of one size, so that what is left of old ones in free space is where blocks may begin.
+    const size = 4096;
+    const text = (number: number, version: number): string => `${number}@${version}`.padEnd(20, '.');
+    const original = path();
+    const { cache, close } = openCacheFile(original, size);
+    for (let round = 0; round < 300; round++) {
+      const number = (round * 7) % 60;
+      const last = round + 1;
+      // What is not in the cache any more is changed unseen by it.
+      cache.invalidate(oid(number), tid(last));
+      if (round % 5 === 4) cache.invalidate(oid((round * 3) % 60), undefined);
+      cache.store(oid(number), tid(last), undefined, data(text(number, last)));
+      cache.setLastTid(tid(last));
+    }
+    const newest = new Map<number, number>();
+    for (let round = 0; round < 300; round++) newest.set((round * 7) % 60, round + 1);
+    close();
+    const whole = readFileSync(original);
+    let used = 0;
+    for (let at = 12; at < size; at++) {
+      for (const flip of at < 500 ? [0, 1, 2, 3, 4, 5, 6, 7] : [at % 8, (at + 3) % 8]) {
+        const file = new FileInMemory(whole);
+        file.bytes[at]! ^= 1 << flip;
+        const damaged = new RecordCache(file, size);
+        if (!damaged.scan()) continue;
+        used++;
+        for (const [number, version] of newest) {
+          const found = damaged.load(oid(number), MAX_TID)?.data.toString();
+          if (found !== undefined && found !== text(number, version))
+            throw new Error(`byte ${at}, bit ${flip}: ${found}`);
+        }
+      }
+    }
+    expect(used).toBeGreaterThan(1000);
+  });
+
+  describe('with a bit of its last tid flipped', () => {
+    it.each([
+      ['closed', 1],
+      ['left by a process that was killed', 9],
+    ])('%s: is never believed to know more than it does', (how, step) => {
+      const file = path();
+      filled(file);
+      const state = readFileSync(`${file}.state`, 'utf8');
+      if (how !== 'closed') writeFileSync(`${file}.state`, state.replace('"closed":true', '"closed":false'));
+      const [bytes, kept] = [readFileSync(file), readFileSync(`${file}.state`)];
+      const outcomes = { smaller: 0, dropped: 0 };
+      for (let bit = 0; bit < 64; bit += step) {
+        const flipped = Buffer.from(bytes);
+        flipped[4 + (bit >> 3)]! ^= 1 << (bit & 7);
+        writeFileSync(file, flipped);
+        writeFileSync(`${file}.state`, kept);
+        const opened = openCacheFile(file, 30_000);
+        if (opened.reused) {
+          // It is asked for what changed since: more than needed.
+          expect(opened.cache.lastTid).toBeLessThan(100n);
+          expect(opened.cache.lastTid).toBeGreaterThan(0n);
+          outcomes.smaller++;
+        } else {
+          expect(opened.cache.lastTid).toBe(0n);
+          expect(opened.cache.statistics.records).toBe(0);
+          outcomes.dropped++;
+        }
+        opened.close();
+        rmSync(`${file}.bad`, { force: true });
+      }
+      // 100 has three bits, none of them a ninth one.
+      expect(outcomes).toEqual(step === 1 ? { smaller: 3, dropped: 61 } : { smaller: 0, dropped: 8 });
+    });
+
+    it('zero with records in it is not believed', () => {
+      const file = path();
+      filled(file);
+      const bytes = readFileSync(file);
+      bytes.fill(0, 4, 12);
+      writeFileSync(file, bytes);
+      const opened = openCacheFile(file, 30_000);
+      expect(opened.reused).toBe(false);
+      opened.close();
+    });
+  });
+
+  it('with a bit of its state file flipped never knows more than it does', () => {
+    const file = path();
+    filled(file);
+    const [bytes, state] = [readFileSync(file), readFileSync(`${file}.state`)];
+    const text = state.toString('latin1').trimEnd().length;
+    for (let bit = 0; bit < text * 8; bit += 7) {
+      const flipped = Buffer.from(state);
+      flipped[bit >> 3]! ^= 1 << (bit & 7);
+      writeFileSync(file, bytes);
+      writeFileSync(`${file}.state`, flipped);
+      const opened = openCacheFile(file, 30_000);
+      expect([0n, 100n]).toContain(opened.cache.lastTid);
+      expect(opened.cache.statistics.records).toBe(opened.reused ? 100 : 0);
+      opened.close();
+      rmSync(`${file}.bad`, { force: true });
+    }
+  });
+
+  it("of Python's is taken over, and again by the next program", () => {
+    const file = path();
+    // As `ZEO.cache.ClientCache` writes it: no checksums.
+    const block = Buffer.alloc(43 + 5);
+    block.write('a', 0, 'latin1');
+    block.writeUInt32BE(block.length, 1);
+    block.writeUInt8(7, 12);
+    block.writeUInt8(50, 20);
+    block.writeUInt32BE(5, 31);
+    block.write('hello', 35, 'latin1');
+    block.writeUInt8(7, 47);
+    const bytes = Buffer.alloc(10_000);
+    bytes.write('ZEC3', 0, 'latin1');
+    bytes.writeUInt8(60, 11);
+    block.copy(bytes, 12);
+    bytes.write('f', 60, 'latin1');
+    bytes.writeUInt32BE(10_000 - 60, 61);
+    writeFileSync(file, bytes);
+    for (let time = 0; time < 3; time++) {
+      const opened = openCacheFile(file, 10_000);
+      expect(opened.reused).toBe(true);
+      expect(opened.cache.lastTid).toBe(60n);
+      expect(opened.cache.load(oid(7), MAX_TID)?.data.toString()).toBe('hello');
+      opened.cache.store(oid(8 + time), tid(10), undefined, data('more'));
+      opened.close();
+    }
   });
 
   it('that was in use when the machine went down is not believed', () => {

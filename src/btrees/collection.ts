@@ -1,12 +1,13 @@
 /**
  * What all collections can do: trees, buckets and sets.
  */
-import { inspect } from 'node:util';
+import { inspect, type InspectOptions } from 'node:util';
 import { contentOf, emptyContent, TreeNode } from './node';
 import { insert, Inserted } from './insert';
 import { Mode } from './iterators';
 import { NO_KEY } from './key-kinds';
 import { walkAll } from './leaf-walk';
+import { lookOf } from './looks';
 import { atOrAfter, atOrBefore, firstLeaf, keyAt, lastLeaf, locate } from './positions';
 import { remove } from './remove';
 import { viewOf, type RangeQuery, type View } from './view';
@@ -80,27 +81,12 @@ export abstract class Collection<K> extends TreeNode {
   }
 
   /** Shows what is loaded, and loads nothing. */
-  [inspect.custom](depth: number, options: object): string {
-    const { content } = this;
-    const { name } = this.constructor;
-    if (content === undefined) return `<${name}, not loaded>`;
-    const leaf = content.leaf ? this : content.length === 1 ? (content.slots[0] as TreeNode) : undefined;
-    if (content.length === 0) return `${name}(0) {}`;
-    if (leaf?.content === undefined || !leaf.content.leaf) return `${name} <${content.length} children>`;
-    if (depth < 0) return `[${name}]`;
-    return `${name}(${leaf.content.length}) ${inspect(shown(leaf), options).replace(/^(Map|Set)\(\d+\) /, '')}`;
+  [inspect.custom](depth: number, options: InspectOptions): string {
+    return lookOf(this, depth, options);
   }
 
   /** Puts an inner key in, with an inner value; true when it was not there before. */
   protected put(inner: unknown, value: unknown, replace: boolean): boolean {
     return insert(this, inner, value, replace) >= Inserted.added;
   }
-}
-
-function shown(leaf: TreeNode): Map<unknown, unknown> | Set<unknown> {
-  const { keys, slots, length } = leaf.content!;
-  const outer = Array.from({ length }, (_, i) => leaf.keyKind.give(keys[i]));
-  return leaf.valueKind === undefined
-    ? new Set(outer)
-    : new Map(outer.map((key, i) => [key, leaf.valueKind!.give(slots[i])]));
 }

@@ -166,7 +166,6 @@ function splitInner(node: TreeNode, content: Content, right: TreeNode): unknown 
   target.length = length - cut;
   content.length = cut;
   if (Array.isArray(content.keys)) content.keys.length = cut - 1;
-  right.inner = true;
   return separator;
 }
 
@@ -178,7 +177,6 @@ function splitRoot(tree: TreeNode, content: Content): void {
   target.slots = content.slots;
   target.length = content.length;
   target.link = content.link;
-  below.inner = true;
   below.owner = tree;
   content.keys = tree.keyKind.arrays.create(0);
   content.slots = [below];

@@ -2,7 +2,7 @@
  * What leaves and inner nodes of all collections have in common: their content, how it is loaded, followed and written.
  */
 import { POSKeyError } from '../errors';
-import { isPersistent, isReference, Managed, oidOf, serialOf } from '../persistence/index';
+import { isPersistent, isReference, Managed, oidOf, serialOf, WRAP } from '../persistence/index';
 import { Content } from './content';
 import { DamagedTreeError, InvalidKeyError, InvalidValueError } from './errors';
 import type { Family } from './family';
@@ -10,6 +10,7 @@ import type { KeyKind } from './key-kinds';
 import { describeType } from './key-order';
 import { leafInRecord, leafState, readLeafState, readTreeState, treeState } from './state';
 import { ZERO_TID } from '../ids';
+import { addSlots, contentIn, ownerOf, putContent, putOwner } from './node-slots';
 import type { ValueKind } from './value-kinds';
 
 /** The content that was read last. */
@@ -38,22 +39,36 @@ export abstract class TreeNode extends Managed {
   /** Whether it is a Bucket or Set. */
   declare readonly isLeaf: boolean;
 
+  /** @internal */
+  static override [WRAP](node: object): object {
+    addSlots(node);
+    return node;
+  }
+
   /**
    * `undefined` while it is not loaded.
    * @internal
    */
-  content: Content | undefined;
+  get content(): Content | undefined {
+    return contentIn(this);
+  }
+
+  set content(content: Content | undefined) {
+    putContent(this, content);
+  }
+
   /**
-   * Of a node that came into being within another one (a leaf in the root's record, the right half of a split): that
-   * other one. It serves until the node has an oid.
+   * Of an inner node that is not the root: the node above it, or the one it came out of in a split. Of a leaf that came into being
+   * within another node (in the root's record, or as the right half of a split): that node; it serves until the leaf has an oid.
    * @internal
    */
-  owner: TreeNode | undefined = undefined;
-  /**
-   * Set on inner nodes other than the root: they never hold a leaf within their own record.
-   * @internal
-   */
-  inner = false;
+  get owner(): TreeNode | undefined {
+    return ownerOf(this);
+  }
+
+  set owner(owner: TreeNode | undefined) {
+    putOwner(this, owner);
+  }
 
   constructor() {
     super();
@@ -97,7 +112,9 @@ export abstract class TreeNode extends Managed {
    * @internal
    */
   get anchor(): TreeNode {
-    return this.owner === undefined || oidOf(this) !== undefined ? this : this.owner.anchor;
+    if (oidOf(this) !== undefined) return this;
+    const { owner } = this;
+    return owner === undefined ? this : owner.anchor;
   }
 
   /**
@@ -228,7 +245,7 @@ function resolveChild(node: TreeNode, content: Content, index: number): TreeNode
   const { bucketType } = node.constructor as unknown as NodeClass;
   if (child instanceof bucketType || (child instanceof TreeNode && child.constructor === node.constructor)) {
     content.slots[index] = child;
-    child.inner = !child.isLeaf;
+    if (!child.isLeaf) child.owner = node;
     return child;
   }
   throw new DamagedTreeError(

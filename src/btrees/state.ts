@@ -45,7 +45,7 @@ export function treeState(tree: TreeNode, content: Content): unknown {
  */
 export function leafInRecord(tree: TreeNode, { length, slots }: Content): TreeNode | undefined {
   const [first] = slots;
-  if (length !== 1 || tree.inner || !(first instanceof TreeNode)) return undefined;
+  if (length !== 1 || tree.owner !== undefined || !(first instanceof TreeNode)) return undefined;
   return first.isLeaf && oidOf(first) === undefined ? first : undefined;
 }
 

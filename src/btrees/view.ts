@@ -1,6 +1,8 @@
+import { inspect, type InspectOptions } from 'node:util';
 import { InvalidArgumentError } from '../errors';
 import { BackwardIterator, ForwardIterator, itemAt, type Mode } from './iterators';
 import { LeafWalk } from './leaf-walk';
+import { lookOfView } from './looks';
 import { contentOf, type TreeNode } from './node';
 import { spanOf, type Position, type RangeOptions, type Span } from './positions';
 
@@ -75,6 +77,11 @@ export class View<T> implements IterableIterator<T> {
   /** All items in an array. */
   toArray(): T[] {
     return [...this];
+  }
+
+  /** Shows what is loaded, and loads nothing. */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return lookOfView(this.#root, this.#mode, this.#span, this.#reverse, options);
   }
 
   #walk(): LeafWalk {

@@ -1,5 +1,4 @@
 /** Trees in a database: values, references, aborts, savepoints, conflicts, names. */
-import { inspect } from 'node:util';
 import {
   BTreesConflictError,
   check,
@@ -14,7 +13,7 @@ import {
 } from '../../src/btrees/index';
 import { DB, type Connection } from '../../src/database/index';
 import { ConflictError, ReadConflictError } from '../../src/errors';
-import { oidOf, persistent, Registry, registry } from '../../src/persistence/index';
+import { persistent, Registry, registry } from '../../src/persistence/index';
 import { TransactionManager } from '../../src/transaction/index';
 
 @persistent('test.btrees.Item')
@@ -289,20 +288,6 @@ describe('classes', () => {
     expect(registry.find('BTrees._OOBTree', 'OOBucket')?.ctor).toBe(OOBucket);
     expect(registry.find('BTrees.OOBTree', 'OOTreeSetPy')?.ctor).toBe(OOTreeSet);
     expect(registry.find('BTrees.Length', 'Length')?.ctor).toBe(Length);
-  });
-
-  it('show what is loaded, and load nothing', () => {
-    const { user } = databaseWith(new OOBTree(Array.from({ length: 100 }, (_, i) => [i, i])));
-    const { root, conn } = user();
-    expect(oidOf(root.tree)).toBeDefined();
-    const { loads } = conn.cacheStatistics;
-    expect(inspect(root.tree)).toBe('<OOBTree, not loaded>');
-    expect(conn.cacheStatistics.loads).toBe(loads);
-    expect(root.tree.get(1)).toBe(1);
-    expect(inspect(root.tree)).toBe('OOBTree <6 children>');
-    expect(inspect(new OOBTree([['a', 1]]))).toBe("OOBTree(1) { 'a' => 1 }");
-    expect(inspect(new OOTreeSet(['a']))).toBe("OOTreeSet(1) { 'a' }");
-    expect(inspect(new OOBTree())).toBe('OOBTree(0) {}');
   });
 
   it('carry the reason of a conflict', () => {

@@ -125,5 +125,5 @@ it('a server in the same thread is refused, and one that is not there is named',
   const address = await server.listen({ host: '127.0.0.1', port: 0 });
   expect(() => new ClientStorage(address)).toThrow(/runs in this thread/);
   await server.close();
-  expect(() => new ClientStorage(address, { waitTimeout: 100 })).toThrow(/ECONNREFUSED/);
+  expect(() => new ClientStorage(address, { waitTimeout: 1500 })).toThrow(/ECONNREFUSED/);
 });

@@ -33,6 +33,8 @@ export interface ServerMessages {
 export class ServerConnection {
   /** Set when the handshake is over. */
   onReady: () => void = () => undefined;
+  /** The socket is connected. */
+  opened = false;
   closed = false;
   /** When the server last sent something, by `performance.now()`. */
   heardAt = performance.now();

@@ -75,6 +75,7 @@ export class Connector implements ServerMessages {
       if (!connection) continue;
       const kind = tag & 3;
       if (kind === RECORD.data) this.#receive(connection, record);
+      else if (kind === RECORD.opened) connection.opened = true;
       else if (kind === RECORD.closed) this.#lost(connection, record.toString('utf8'));
       else if (kind === RECORD.file) this.#fileMoved(connection, record);
     }
@@ -274,6 +275,11 @@ export class Connector implements ServerMessages {
     connection?.fail(
       new ClientDisconnected(`The client's input and output failed: ${error.message}`, { cause: error }),
     );
+  }
+
+  /** Whether a server has accepted us and is about to be used. */
+  get isGreeted(): boolean {
+    return this.#attempt?.opened ?? false;
   }
 
   /** Whether the connection in use only lets us read. */

@@ -14,12 +14,17 @@ export type ServerWork<Result> = Generator<Awaited, Result, void>;
 const MAX_TIMER = 2 ** 31 - 1;
 /** Code of the error for a server that does not answer. */
 const SILENT = 'ZEO_CALL_TIMEOUT';
+/** Milliseconds for which calls still wait when others have waited in vain; and when a server is about to let us in. */
+const ONCE_MORE = 100;
+const GREETING = 1000;
 
 /** Calls to the server, blocking or not. */
 export class ServerLink {
   readonly #waiters = new Set<() => void>();
   #asyncCalls = 0;
   #closed = false;
+  /** Somebody has waited for a connection as long as one does, and there has been none since. */
+  #inVain = false;
 
   constructor(
     private readonly connector: Connector,
@@ -34,19 +39,30 @@ export class ServerLink {
     return this.connector.current;
   }
 
-  /** The connection, for which this waits. Throws `ClientDisconnected` when none comes in time. */
+  /**
+   * The connection, for which this waits. Throws `ClientDisconnected` when none comes in time; as long as there is none, those
+   * who come after that wait only a moment.
+   */
   require(): ServerConnection {
     this.#checkOpen();
     // It may have been lost since we looked.
     this.connector.pump();
     const current = this.connector.current;
     if (current) return current;
-    const found = this.connector.waitUntil(
-      () => this.connector.current !== undefined,
-      performance.now() + this.waitTimeout,
-    );
-    if (!found) throw this.#noConnection();
+    if (!this.#waitForConnection(this.#patienceForConnection())) {
+      const greeted = this.#inVain && this.connector.isGreeted;
+      if (!greeted || !this.#waitForConnection(GREETING)) throw this.#noConnection();
+    }
     return this.connector.current!;
+  }
+
+  #waitForConnection(milliseconds: number): boolean {
+    const deadline = performance.now() + Math.min(milliseconds, this.waitTimeout);
+    return this.connector.waitUntil(() => this.connector.current !== undefined, deadline);
+  }
+
+  #patienceForConnection(): number {
+    return this.#inVain ? ONCE_MORE : this.waitTimeout;
   }
 
   /** Blocks until the call is done; returns its result or throws its error. */
@@ -134,28 +150,35 @@ export class ServerLink {
     });
   }
 
-  /** The connection, waited for without blocking. */
+  /** As {@link require}, without blocking. */
   async requireAsync(): Promise<ServerConnection> {
     this.#checkOpen();
     if (this.connector.current) return this.connector.current;
     this.#hold();
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        this.#waiters.delete(done);
-        resolve();
-      };
-      const timer = setTimeout(done, this.waitTimeout);
-      this.#waiters.add(done);
-    });
+    await this.#waitForConnectionAsync(this.#patienceForConnection());
+    if (!this.connector.current && this.#inVain && this.connector.isGreeted)
+      await this.#waitForConnectionAsync(GREETING);
     this.#letGo();
     this.#checkOpen();
     if (!this.connector.current) throw this.#noConnection();
     return this.connector.current;
   }
 
+  #waitForConnectionAsync(milliseconds: number): Promise<void> {
+    return new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#waiters.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, Math.min(milliseconds, this.waitTimeout, MAX_TIMER));
+      this.#waiters.add(done);
+    });
+  }
+
   /** A connection is there: those who wait for one go on. */
   wake(): void {
+    this.#inVain = false;
     for (const waiter of [...this.#waiters]) waiter();
   }
 
@@ -207,10 +230,15 @@ export class ServerLink {
   }
 
   #noConnection(): ClientDisconnected {
+    if (!this.#inVain) {
+      // Those who began to wait later need not wait longer.
+      this.#inVain = true;
+      for (const waiter of [...this.#waiters]) waiter();
+    }
     const cause = this.connector.lastFailure;
     const why = cause ? ` ${cause.message}` : '';
     return new ClientDisconnected(
-      `No connection to a ZEO server for ${this.name} within ${this.waitTimeout} ms.${why}`,
+      `No connection to a ZEO server for ${this.name} within ${this.waitTimeout} ms, the option waitTimeout.${why}`,
       cause ? { cause } : {},
     );
   }

@@ -55,7 +55,7 @@ export class ServerView {
 
   /** Our own commit; the caller has told those who must know. */
   committed(tid: Tid): void {
-    if (tid > this.#lastTid) this.#setLastTid(tid);
+    this.#setLastTid(tid);
   }
 
   /** Asks the server for a revision; the answer goes into the cache. */
@@ -84,7 +84,9 @@ export class ServerView {
     this.#setLastTid(tid);
   }
 
+  /** Who is told of a commit may hear of the next while it is told: what is known never goes back. */
   #setLastTid(tid: Tid): void {
+    if (tid <= this.#lastTid) return;
     this.#lastTid = tid;
     this.cache.setLastTid(tid);
   }

@@ -97,6 +97,11 @@ export function watchedValues(record: ObjectRecord): Note[] {
   return notes;
 }
 
+/** Whether a note is of an array or plain object that is not frozen and holds no other plain values. */
+export function isFlat({ form, inner }: Note): boolean {
+  return form <= Form.object && inner === undefined;
+}
+
 /** Whether everything in a value is as it was noted: contents, order, identities, holes, frozenness. */
 export function isAsNoted(note: Note): boolean {
   for (let at: Note | undefined = note; at !== undefined; at = at.inner) if (!isSame(at)) return false;

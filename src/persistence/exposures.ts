@@ -7,6 +7,7 @@ import { isManaged } from './classes';
 import { emptyNote, INSIDE, isAsNoted, noteOf, type Note } from './exposure';
 import { StaleValueError } from './errors';
 import { followInside } from './following';
+import { replaceWatched } from './letting-go';
 import { ownerOf, setOwner } from './ownership';
 import { seal, type DropReason } from './sealing';
 import { Place, Status, type ObjectRecord } from './stamp';
@@ -136,7 +137,7 @@ export class Exposures {
   }
 
   /**
-   * Keeps the number of watched objects bounded; returns those to be dropped, the longest unread. An object that was read since it was last looked at stays, and is looked at again after all others.
+   * Keeps the number of watched objects bounded: the longest unread are watched no more. Returns those of them that must be dropped for that. An object that was read since it was last looked at stays, and is looked at again after all others.
    */
   trim(bound: number): readonly object[] {
     const limit = Math.min(WATCH_LIMIT, bound);
@@ -155,7 +156,8 @@ export class Exposures {
       } else if (record.ready === 0 && record.status === Status.saved && this.isClean(record)) {
         excess -= 1;
         record.place &= ~Place.watched;
-        dropped.push(object);
+        if (!isManaged(object) && replaceWatched(record)) record.watch = undefined;
+        else dropped.push(object);
       } else {
         record.ready = 0;
         this.#objects.push(object);

@@ -410,6 +410,87 @@ test('of the objects that are too many to be watched, those read again stay, and
   expect([500, 501, 502].map((i) => again[i]!.a)).toEqual([[500, -1], [501], [502, -1]]);
 });
 
+describe('an object that is watched no more', () => {
+  /** Two boxes of which only one can be watched: the first ends it for the second. */
+  function ended(a: unknown, b: unknown, look: (box: Box) => unknown = (box) => box.a) {
+    const { box, jar, again, records } = stored(a, b);
+    box.other = new Box([0]);
+    jar.commit();
+    jar.cache.minimize();
+    jar.cache.targetCount = 1;
+    const held = look(box);
+    jar.commit();
+    void box.other.a;
+    jar.commit();
+    expect(jar.cache.statistics.exposed).toBe(1);
+    jar.cache.targetCount = 1000;
+    return { box, jar, again, records, held };
+  }
+
+  test.each<[string, () => unknown]>([
+    ['a list', () => [1, 'two', null]],
+    ['a list of references', () => [new Box(1), new Box(2)]],
+    ['an empty list', () => []],
+    ['a plain object', () => ({ n: 1, ['__proto__x']: 2 })],
+  ])('gets %s anew, and is not loaded again', (_name, make) => {
+    const { box, jar, again, held } = ended(make(), 'text');
+    const { loads } = jar;
+    expect(statusOf(box)).toBe('saved');
+    expect(box.a).not.toBe(held);
+    expect(box.a).toEqual(held);
+    expect(Object.isFrozen(box.a)).toBe(false);
+    expect(jar.loads).toBe(loads);
+    expect(() => ((held as { n: number }).n = 5)).toThrow(TypeError);
+    if (Array.isArray(box.a)) box.a.push(5);
+    else (box.a as { n: number }).n = 5;
+    jar.commit();
+    expect(again().a).toEqual(box.a);
+    expect(again().a).not.toEqual(held);
+  });
+
+  test('has what was held stored as a copy when it is put back', () => {
+    const { box, jar, again, held } = ended([1], null);
+    box.b = held;
+    jar.commit();
+    (box.b as number[]).push(2);
+    (box.a as number[]).push(3);
+    jar.commit();
+    expect([again().a, again().b]).toEqual([
+      [1, 3],
+      [1, 2],
+    ]);
+  });
+
+  test.each<[string, (list: number[]) => unknown, (box: Box) => unknown]>([
+    ['one value in two fields', (list) => list, (box) => [box.a, box.b]],
+    ['one value in two fields, one of them read', (list) => list, (box) => box.a],
+    ['a value inside another', (list) => ({ list }), (box) => [box.a, box.b]],
+    ['a value inside another, one of them read', (list) => ({ list }), (box) => box.b],
+  ])('keeps its aliases: %s', (_name, makeA, look) => {
+    const list = [1];
+    const { box, jar, again } = ended(makeA(list), list, look);
+    const inA = (of: Box): unknown => (Array.isArray(of.a) ? of.a : (of.a as { list: unknown }).list);
+    expect(inA(box)).toBe(box.b);
+    (box.b as number[]).push(2);
+    jar.commit();
+    const fresh = again();
+    expect(inA(fresh)).toBe(fresh.b);
+    expect(fresh.b).toEqual([1, 2]);
+  });
+
+  test.each<[string, () => unknown]>([
+    ['nested', () => [[1]]],
+    ['a Map', () => new Map([[1, 2]])],
+    ['a tuple', () => Object.freeze([1])],
+    ['bytes', () => Uint8Array.of(1)],
+    ['a date', () => new Date(1)],
+  ])('is dropped when its value is more than a list: %s', (_name, make) => {
+    const { box, again } = ended(make(), null);
+    expect(box.a).toEqual(make());
+    expect(again().a).toEqual(make());
+  });
+});
+
 test('an object changed inside while its watching ends stays watched, and is saved by the next commit', () => {
   const records = new Records();
   const first = new MapJar(records);

@@ -25,7 +25,7 @@ export abstract class Collection<K> extends TreeNode {
    * @throws InvalidKeyError for a key of a wrong type
    */
   delete(key: K): boolean {
-    return remove(this, this.keyKind.accept(key));
+    return remove(this, this.keyKind.accept(key, this));
   }
 
   /** Takes everything out. */
@@ -56,7 +56,7 @@ export abstract class Collection<K> extends TreeNode {
     const place =
       atLeast === undefined
         ? { leaf: firstLeaf(this)!, index: 0 }
-        : atOrAfter(this, this.keyKind.accept(atLeast), false);
+        : atOrAfter(this, this.keyKind.accept(atLeast, this), false);
     return place && (this.keyKind.give(keyAt(place)) as K);
   }
 
@@ -67,7 +67,7 @@ export abstract class Collection<K> extends TreeNode {
       const content = contentOf(lastLeaf(this)!);
       return this.keyKind.give(content.keys[content.length - 1]) as K;
     }
-    const place = atOrBefore(this, this.keyKind.accept(atMost), false);
+    const place = atOrBefore(this, this.keyKind.accept(atMost, this), false);
     return place && (this.keyKind.give(keyAt(place)) as K);
   }
 

@@ -63,7 +63,7 @@ function onlyLeaf(state: unknown): unknown {
   const children: unknown = state[0];
   if (Array.isArray(children) && children.length === 1 && Array.isArray(children[0])) return children[0];
   throw new DamagedTreeError(
-    'The state of a tree of a single leaf must be a tuple of a tuple of the leaf’s state.',
+    "The state of a tree of a single leaf must be a tuple of a tuple of the leaf's state.",
   );
 }
 

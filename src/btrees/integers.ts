@@ -12,7 +12,7 @@ export const NO_INTEGER = Symbol('no integer');
 /** One integer type. */
 export interface IntegerType {
   readonly letter: IntegerLetter;
-  /** For messages: `a signed 32-bit integer (-2147483648 … 2147483647)`. */
+  /** For messages: `signed 32-bit integers (-2147483648 … 2147483647)`. */
   readonly description: string;
   /** The integer in its inner form (number where safe, else bigint), or {@link NO_INTEGER}. */
   readonly accept: (value: unknown) => number | bigint | typeof NO_INTEGER;
@@ -57,25 +57,25 @@ function acceptUint64(value: unknown): number | bigint | typeof NO_INTEGER {
 export const integerTypes: Readonly<Record<IntegerLetter, IntegerType>> = {
   I: {
     letter: 'I',
-    description: 'a signed 32-bit integer (-2147483648 … 2147483647)',
+    description: 'signed 32-bit integers (-2147483648 … 2147483647)',
     accept: acceptInt32,
     wrap: (value) => Number(BigInt.asIntN(32, value)),
   },
   U: {
     letter: 'U',
-    description: 'an unsigned 32-bit integer (0 … 4294967295)',
+    description: 'unsigned 32-bit integers (0 … 4294967295)',
     accept: acceptUint32,
     wrap: (value) => Number(BigInt.asUintN(32, value)),
   },
   L: {
     letter: 'L',
-    description: 'a signed 64-bit integer (-2^63 … 2^63 - 1; beyond 2^53 as a bigint)',
+    description: 'signed 64-bit integers (-2^63 … 2^63 - 1, beyond 2^53 as bigints)',
     accept: acceptInt64,
     wrap: (value) => narrow(BigInt.asIntN(64, value)),
   },
   Q: {
     letter: 'Q',
-    description: 'an unsigned 64-bit integer (0 … 2^64 - 1; beyond 2^53 as a bigint)',
+    description: 'unsigned 64-bit integers (0 … 2^64 - 1, beyond 2^53 as bigints)',
     accept: acceptUint64,
     wrap: (value) => narrow(BigInt.asUintN(64, value)),
   },

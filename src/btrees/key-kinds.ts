@@ -42,8 +42,11 @@ export class KeyKind {
   readonly arrays: KeyArrays;
   /** The inner key to look up, or {@link NO_KEY}: no entry can have it. */
   readonly find: (key: unknown) => unknown;
-  /** The inner key to store. @throws InvalidKeyError */
-  readonly accept: (key: unknown) => unknown;
+  /**
+   * The inner key to store in, or look for in, a collection, which is for the message of the error.
+   * @throws InvalidKeyError
+   */
+  readonly accept: (key: unknown, of?: object) => unknown;
   /** The outer form: nothing through which the kept key could be changed. */
   readonly give: (inner: unknown) => unknown;
   /** The state form. */
@@ -83,15 +86,16 @@ function compareIntegers(a: unknown, b: unknown): number {
   return x < y ? -1 : x > y ? 1 : 0;
 }
 
-function acceptBy({ letter, accept, description }: IntegerType): (key: unknown) => unknown {
-  return (key) => {
+function acceptBy({ accept, description }: IntegerType): KeyKind['accept'] {
+  return (key, of) => {
     const inner = accept(key);
-    if (inner !== NO_INTEGER) return inner;
-    throw new InvalidKeyError(
-      key,
-      `${describeKey(key)} can’t be a key here: ${letter} keys are ${description}.`,
-    );
+    return inner !== NO_INTEGER ? inner : refuse(key, of, description);
   };
+}
+
+function refuse(key: unknown, of: object | undefined, description: string): never {
+  const whose = of === undefined ? 'here' : `of ${of.constructor.name}`;
+  throw new InvalidKeyError(key, `${describeKey(key)} can't be a key: keys ${whose} are ${description}.`);
 }
 
 function narrowKinds(
@@ -136,10 +140,9 @@ function packTwo(key: unknown): unknown {
   return types.isUint8Array(key) && key.length === 2 ? (key[0]! << 8) | key[1]! : NO_KEY;
 }
 
-function acceptTwo(key: unknown): unknown {
+function acceptTwo(key: unknown, of?: object): unknown {
   const inner = packTwo(key);
-  if (inner !== NO_KEY) return inner;
-  throw new InvalidKeyError(key, `${describeKey(key)} can’t be a key here: f keys are exactly 2 bytes.`);
+  return inner !== NO_KEY ? inner : refuse(key, of, 'exactly 2 bytes');
 }
 
 function unpackTwo(inner: unknown): Uint8Array {

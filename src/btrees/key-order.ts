@@ -5,6 +5,7 @@
 import { inspect, types } from 'node:util';
 import { isPersistent, isReference } from '../persistence/index';
 import { InvalidKeyError } from './errors';
+import { compareExact, isExactNumber } from './key-exact';
 import { momentOf } from './key-moments';
 
 /** First UTF-16 unit of a surrogate; below it, the order of units is the order of code points. */
@@ -46,7 +47,7 @@ export function compareKeys(a: unknown, b: unknown): number {
   if (a === null) return b === null ? 0 : -1;
   if (b === null) return 1;
   if (typeof a === 'object' && typeof b === 'object') return compareObjects(a, b);
-  throw mixed(a, b);
+  return compareExact(a, b) ?? refuse(a, b);
 }
 
 /**
@@ -61,7 +62,7 @@ export function assertOrderable(key: unknown): void {
       return;
     case 'number':
       if (Number.isNaN(key))
-        throw new InvalidKeyError(key, 'NaN has no place in an order and can’t be a key.');
+        throw new InvalidKeyError(key, "NaN can't be a key: it has no place in an order.");
       return;
     case 'object':
       if (key === null || types.isUint8Array(key)) return;
@@ -69,18 +70,18 @@ export function assertOrderable(key: unknown): void {
         key.forEach(assertOrderable);
         return;
       }
-      if (momentOf(key) !== undefined) return;
+      if (momentOf(key) !== undefined || isExactNumber(key)) return;
       if (isPersistent(key)) {
         throw new InvalidKeyError(
           key,
-          `A persistent object (${describeType(key)}) can’t be a key: comparing keys must not load objects. Use one of its fields, or its oid.`,
+          `A persistent object (${describeType(key)}) can't be a key: to compare keys must not load objects. Use one of its fields, or its oid.`,
         );
       }
       if (isComparable(key)) return;
   }
   throw new InvalidKeyError(
     key,
-    `${describeKey(key)} has no order and can’t be a key: use strings, numbers, bigints, bytes, dates, frozen arrays of these, null, or objects with a compareTo method.`,
+    `${describeKey(key)} can't be a key: it has no order. Keys are strings, numbers, bigints, bytes, dates, frozen arrays of these, null, or objects with a compareTo method.`,
   );
 }
 
@@ -130,7 +131,7 @@ function compareObjects(a: object, b: object): number {
   if (isComparable(b)) return -compareBy(b, a);
   const [x, y] = [momentOf(a), momentOf(b)];
   if (x !== undefined && y !== undefined && x.order === y.order) return compareNumbers(x.value, y.value);
-  throw mixed(a, b);
+  return compareExact(a, b) ?? refuse(a, b);
 }
 
 function compareBytes(a: Uint8Array, b: Uint8Array): number {
@@ -166,10 +167,10 @@ function ownArray(key: readonly unknown[]): readonly unknown[] {
   return Object.isFrozen(key) ? Object.freeze(copy) : copy;
 }
 
-function mixed(a: unknown, b: unknown): InvalidKeyError {
-  return new InvalidKeyError(
+function refuse(a: unknown, b: unknown): never {
+  throw new InvalidKeyError(
     b,
-    `Keys of one collection must be of one order: ${describeKey(b)} (${describeType(b)}) can’t be compared with ${describeKey(a)} (${describeType(a)}).`,
+    `${describeKey(b)} (${describeType(b)}) can't be compared with the key ${describeKey(a)} (${describeType(a)}): all keys of a collection must be of one order.`,
   );
 }
 

@@ -18,7 +18,7 @@ export abstract class KeySet<K> extends Collection<K> implements Iterable<K> {
 
   /** Puts a key in; true when it was not there. @throws InvalidKeyError; nothing is changed then */
   insert(key: K): boolean {
-    return this.put(this.keyKind.accept(key), undefined, false);
+    return this.put(this.keyKind.accept(key, this), undefined, false);
   }
 
   /** As `delete`, without complaint about keys of a wrong type. */

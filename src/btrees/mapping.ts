@@ -40,8 +40,8 @@ export abstract class Mapping<K, V> extends Collection<K> implements Iterable<[K
    * @throws InvalidKeyError, InvalidValueError; nothing is changed then
    */
   set(key: K, value: V): this {
-    const inner = this.keyKind.accept(key);
-    this.put(inner, this.valueKind!.accept(value), true);
+    const inner = this.keyKind.accept(key, this);
+    this.put(inner, this.valueKind!.accept(value, this), true);
     return this;
   }
 
@@ -50,16 +50,16 @@ export abstract class Mapping<K, V> extends Collection<K> implements Iterable<[K
    * @throws InvalidKeyError, InvalidValueError; nothing is changed then
    */
   insert(key: K, value: V): boolean {
-    const inner = this.keyKind.accept(key);
-    return this.put(inner, this.valueKind!.accept(value), false);
+    const inner = this.keyKind.accept(key, this);
+    return this.put(inner, this.valueKind!.accept(value, this), false);
   }
 
   /** The value of a key, which is `value` from now on if there was none. */
   setDefault(key: K, value: V): V {
-    const inner = this.keyKind.accept(key);
+    const inner = this.keyKind.accept(key, this);
     const found = locate(this, inner);
     if (found !== undefined) return found.leaf.value(found.content, found.index) as V;
-    this.put(inner, this.valueKind!.accept(value), false);
+    this.put(inner, this.valueKind!.accept(value, this), false);
     return this.get(key)!;
   }
 
@@ -67,7 +67,7 @@ export abstract class Mapping<K, V> extends Collection<K> implements Iterable<[K
   pop(key: K): V | undefined;
   pop<D>(key: K, fallback: D): V | D;
   pop(key: K, fallback?: unknown): unknown {
-    const inner = this.keyKind.accept(key);
+    const inner = this.keyKind.accept(key, this);
     const found = locate(this, inner);
     if (found === undefined) return fallback;
     const value = found.leaf.value(found.content, found.index);
@@ -123,7 +123,7 @@ export abstract class Mapping<K, V> extends Collection<K> implements Iterable<[K
    */
   byValue(min: V): [V, K][] {
     const kind = this.valueKind!;
-    const least = kind.accept(min);
+    const least = kind.accept(min, this);
     const found: [unknown, unknown][] = [];
     for (const walk = walkAll(this); walk.content !== undefined; walk.advance()) {
       const { keys, slots } = walk.content;

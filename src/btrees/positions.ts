@@ -116,8 +116,8 @@ export function atOrBefore(root: TreeNode, key: unknown, exclude: boolean): Posi
 /** The span of a range, fixed as the collection is now; `undefined` when it is empty. */
 export function spanOf(root: TreeNode, range: RangeOptions<unknown>): Span | undefined {
   const { keyKind } = root;
-  const min = range.min === undefined ? undefined : keyKind.accept(range.min);
-  const max = range.max === undefined ? undefined : keyKind.accept(range.max);
+  const min = range.min === undefined ? undefined : keyKind.accept(range.min, root);
+  const max = range.max === undefined ? undefined : keyKind.accept(range.max, root);
   const low =
     range.min === undefined ? fromStart(root, range) : atOrAfter(root, min, range.excludeMin === true);
   if (low === undefined) return undefined;

@@ -21,8 +21,8 @@ export type ValueLetter = 'O' | 'I' | 'U' | 'L' | 'Q' | 'F' | 's';
 /** One type of values, in the three forms that keys have too. */
 export interface ValueKind {
   readonly letter: ValueLetter;
-  /** The inner value to store. @throws InvalidValueError */
-  accept(value: unknown): unknown;
+  /** The inner value to store in a collection, which is for the message of the error. @throws InvalidValueError */
+  accept(value: unknown, of?: object): unknown;
   /** The outer form; values of O are followed and watched by the node instead. */
   give(inner: unknown): unknown;
   /** The state form. */
@@ -45,15 +45,19 @@ export interface Arithmetic {
 
 const same = (value: unknown): unknown => value;
 
+function refuse(value: unknown, of: object | undefined, description: string): never {
+  const whose = of === undefined ? 'here' : `of ${of.constructor.name}`;
+  throw new InvalidValueError(
+    value,
+    `${describeKey(value)} can't be a value: values ${whose} are ${description}.`,
+  );
+}
+
 function integerValues(letter: IntegerLetter): ValueKind {
   const { accept: acceptInteger, description, wrap } = integerTypes[letter];
-  const accept = (value: unknown): unknown => {
+  const accept = (value: unknown, of?: object): unknown => {
     const inner = acceptInteger(value);
-    if (inner !== NO_INTEGER) return inner;
-    throw new InvalidValueError(
-      value,
-      `${describeKey(value)} can’t be a value here: ${letter} values are ${description}.`,
-    );
+    return inner !== NO_INTEGER ? inner : refuse(value, of, description);
   };
   const big = (value: unknown): bigint => BigInt(value as number | bigint);
   return {
@@ -71,7 +75,7 @@ function integerValues(letter: IntegerLetter): ValueKind {
   };
 }
 
-function acceptFloat(value: unknown): number {
+function acceptFloat(value: unknown, of?: object): number {
   if (value instanceof PyFloat) return Math.fround(value.value);
   switch (typeof value) {
     case 'number':
@@ -79,10 +83,7 @@ function acceptFloat(value: unknown): number {
     case 'boolean':
       return Math.fround(Number(value));
     default:
-      throw new InvalidValueError(
-        value,
-        `${describeKey(value)} can’t be a value here: F values are numbers.`,
-      );
+      return refuse(value, of, 'numbers');
   }
 }
 
@@ -101,14 +102,11 @@ const floatValues: ValueKind = {
   },
 };
 
-function acceptSix(value: unknown): number {
+function acceptSix(value: unknown, of?: object): number {
   if (types.isUint8Array(value) && value.length === 6) {
     return value.reduce((total, byte) => total * 256 + byte, 0);
   }
-  throw new InvalidValueError(
-    value,
-    `${describeKey(value)} can’t be a value here: s values are exactly 6 bytes.`,
-  );
+  return refuse(value, of, 'exactly 6 bytes');
 }
 
 function unpackSix(inner: unknown): Uint8Array {

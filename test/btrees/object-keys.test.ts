@@ -1,6 +1,6 @@
 import { DB } from '../../src/database/index';
 import { InvalidKeyError, OOBTree, OOTreeSet } from '../../src/btrees/index';
-import { PyDate, PyDateTime, PyTimeDelta, UUID } from '../../src/pickle/index';
+import { Decimal, Fraction, PyDate, PyDateTime, PyFloat, PyTimeDelta, UUID } from '../../src/pickle/index';
 import { value } from '../../src/persistence/index';
 import { readJsonLines } from '../fixtures';
 import { valueOf } from './notation';
@@ -83,8 +83,8 @@ describe('object keys', () => {
   });
 
   it('is refused in an empty tree too, when it has no order at all', () => {
-    expect(() => new OOBTree<unknown, number>().set({}, 1)).toThrow('{} has no order and can’t be a key');
-    expect(() => new OOBTree<unknown, number>().set(NaN, 1)).toThrow('NaN has no place in an order');
+    expect(() => new OOBTree<unknown, number>().set({}, 1)).toThrow("{} can't be a key: it has no order");
+    expect(() => new OOBTree<unknown, number>().set(NaN, 1)).toThrow("NaN can't be a key");
   });
 
   it('orders numbers of all types together, exactly', () => {
@@ -113,6 +113,54 @@ describe('object keys', () => {
       Infinity,
     ]);
     expect([tree.has(10), tree.has(true), tree.has(2n ** 53n)]).toEqual([true, false, true]);
+  });
+
+  it("orders Python's decimals and fractions among numbers, exactly", () => {
+    const dec = (text: string): Decimal => new Decimal(text);
+    const third = new Fraction(1, 3);
+    const keys = [
+      dec('-Infinity'),
+      dec('-1E+999999999'),
+      dec('-2.50'),
+      -2,
+      dec('-1E-999999999'),
+      0,
+      dec('1E-999999999'),
+      dec('0.1'),
+      0.1,
+      dec('0.3333333333333333333333333333'),
+      third,
+      dec('0.3333333333333333333333333334'),
+      0.5,
+      new Fraction(2n ** 80n + 1n, 2n ** 80n),
+      new PyFloat(2),
+      dec('9007199254740993'),
+      2n ** 53n + 2n,
+      dec('1E+30'),
+      10n ** 30n + 1n,
+      dec('1E+999999998'),
+      dec('1.1E+999999998'),
+      Infinity,
+    ];
+    const tree = new OOTreeSet<unknown>([...keys].reverse());
+    expect([...tree]).toEqual(keys);
+    for (const key of keys) expect([key, tree.has(key)]).toEqual([key, true]);
+    expect([tree.has(-2.5), tree.has(dec('0.50')), tree.has(new Fraction(1, 2)), tree.has(false)]).toEqual([
+      true,
+      true,
+      true,
+      true,
+    ]);
+    expect([tree.has(dec('0.25')), tree.has(10n ** 30n), tree.has(dec('Inf')), tree.has(2)]).toEqual([
+      false,
+      true,
+      true,
+      true,
+    ]);
+    expect([...tree.keys({ min: dec('0.2'), max: third })]).toEqual([keys[9], third]);
+    for (const nan of ['NaN', 'sNaN', '-NaN12']) expect(() => tree.add(dec(nan))).toThrow(InvalidKeyError);
+    expect(() => tree.add('1')).toThrow("'1' (string) can't be compared with the key");
+    expect(() => new OOTreeSet<unknown>(['a']).add(dec('1'))).toThrow(InvalidKeyError);
   });
 
   it('takes true for 1 and -0 for 0, keeping the key that was there', () => {

@@ -112,9 +112,11 @@ describe('values', () => {
     const first = user();
     const OI = new OOBTree<string, unknown>();
     expect(OI.isEmpty).toBe(true);
-    expect(() => first.root.tree.set('text', 1)).toThrow('I keys are a signed 32-bit integer');
-    expect(() => first.root.tree.set(2 ** 31, 1)).toThrow('2147483648 can’t be a key here');
-    expect(() => first.root.tree.set(1.5, 1)).toThrow('1.5 can’t be a key here');
+    expect(() => first.root.tree.set('text', 1)).toThrow('keys of IOBTree are signed 32-bit integers');
+    expect(() => first.root.tree.set(2 ** 31, 1)).toThrow(
+      "2147483648 can't be a key: keys of IOBTree are signed 32-bit integers (-2147483648 … 2147483647).",
+    );
+    expect(() => first.root.tree.set(1.5, 1)).toThrow("1.5 can't be a key: keys of IOBTree");
     expect(() => new Length().change(1.5)).toThrow(InvalidValueError);
     expect([...first.root.tree]).toEqual([[1, 'x']]);
     expect(first.conn.cacheStatistics.changed).toBe(0);

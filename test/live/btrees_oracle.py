@@ -1,5 +1,7 @@
 """Python's BTrees as a partner of test/live/btrees.test.ts: answers one JSON line for each JSON line it gets."""
 import base64
+import decimal
+import fractions
 import hashlib
 import importlib
 import io
@@ -24,6 +26,10 @@ def encode(value):
         return {'$bytes': value.hex()}
     if isinstance(value, tuple):
         return {'$tuple': [encode(item) for item in value]}
+    if isinstance(value, decimal.Decimal):
+        return {'$decimal': str(value)}
+    if isinstance(value, fractions.Fraction):
+        return {'$fraction': str(value)}
     raise TypeError(type(value))
 
 
@@ -39,6 +45,10 @@ def decode(value):
         return bytes.fromhex(content)
     if form == '$tuple':
         return tuple(decode(item) for item in content)
+    if form == '$decimal':
+        return decimal.Decimal(content)
+    if form == '$fraction':
+        return fractions.Fraction(content)
     raise TypeError(form)
 
 

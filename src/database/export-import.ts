@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InvalidArgumentError, POSKeyError } from '../errors';
@@ -148,7 +148,8 @@ function copyBlob(
   try {
     for (let done = 0; done < size;) {
       const chunk = source.read(position + done, Math.min(CHUNK, size - done));
-      writeSync(fd, chunk);
+      // Unlike `writeSync` it goes on when a disk that is nearly full takes a part only.
+      writeFileSync(fd, chunk);
       done += chunk.length;
     }
   } catch (error) {

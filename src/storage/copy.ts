@@ -1,5 +1,5 @@
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
-import { POSKeyError, UnsupportedError } from '../errors';
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { CorruptionError, POSKeyError, UnsupportedError } from '../errors';
 import type { Tid } from '../ids';
 import { newWorkingFile } from './blob-working-files';
 import { requireCapability } from './capabilities';
@@ -92,8 +92,11 @@ function writeContent(path: string, blob: BlobReader): void {
     const piece = Buffer.allocUnsafe(256 * 1024);
     for (let position = 0; position < blob.size;) {
       const count = blob.read(piece, 0, piece.length, position);
-      if (count === 0) break;
-      writeSync(file, piece, 0, count);
+      if (count === 0) {
+        throw new CorruptionError(`The content of a blob ends ${blob.size - position} bytes early.`);
+      }
+      // Unlike `writeSync` it goes on when a disk that is nearly full takes a part only.
+      writeFileSync(file, piece.subarray(0, count));
       position += count;
     }
   } finally {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import type { Hash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { UnsupportedError } from '../../errors';
@@ -12,18 +12,9 @@ import { decodeIndexFile } from '../file/index-file';
 import { saveIndex } from '../file/open-file';
 import type { Storage } from '../interfaces';
 import type { Steps } from '../steps';
-import { BackupWriter, copyBytes, readBackup } from './byte-copy';
+import { BackupWriter, copyBytes, lastTidOf } from './byte-copy';
 import { DeltaStorage } from './delta-storage';
-import {
-  addToDat,
-  BLOBS,
-  datOf,
-  indexOf,
-  newName,
-  readRepository,
-  type BackupChain,
-  type BackupFile,
-} from './repository';
+import { addToDat, BLOBS, datOf, indexOf, newName, readRepository, type BackupChain } from './repository';
 
 /** Options of {@link backupStorage}. */
 export interface BackupOptions {
@@ -58,7 +49,7 @@ export function* backupStorage(
   options: BackupOptions = {},
 ): Steps<BackupOutcome> {
   fs.mkdirSync(repository, { recursive: true });
-  const chain = options.full ? undefined : readRepository(repository).at(-1);
+  const chain = options.full ? undefined : toContinue(readRepository(repository).at(-1));
   const outcome =
     storage instanceof FileStorage
       ? yield* backupFile(storage, repository, chain, options)
@@ -67,10 +58,26 @@ export function* backupStorage(
   return outcome;
 }
 
+/** A chain that the next backup may go on with, and files that must not be there then. */
+interface Continued extends BackupChain {
+  readonly strays: readonly string[];
+}
+
+/**
+ * The chain without what was written and not listed, by a backup that was killed at its end. That would come between the
+ * last one and the next, so it has to go; what it holds, the next one holds too.
+ */
+function toContinue(chain: BackupChain | undefined): Continued | undefined {
+  const last = chain?.files.findLastIndex(({ md5 }) => md5 !== '') ?? -1;
+  if (chain === undefined || last < 0) return undefined;
+  const strays = chain.files.slice(last + 1).map((file) => file.path);
+  return { dat: chain.dat, files: chain.files.slice(0, last + 1), strays };
+}
+
 function* backupFile(
   storage: FileStorage,
   repository: string,
-  chain: BackupChain | undefined,
+  chain: Continued | undefined,
   options: BackupOptions,
 ): Steps<BackupOutcome> {
   // Of one moment, whatever is committed while this runs.
@@ -85,17 +92,21 @@ function* backupFile(
       last.end > 0 &&
       last.end <= end &&
       (yield* isPrefix(source, chain, options));
+    if (isContinued) chain.strays.forEach((stray) => fs.rmSync(stray, { force: true }));
     if (isContinued && last.end === end) return NOTHING;
     const start = isContinued ? last.end : 0;
     const file = newName(repository, `${isContinued ? 'delta' : ''}fs${options.gzip ? 'z' : ''}`);
     // Blobs first: a backup that is there has all it needs.
-    const blobs = yield* backupBlobs(storage, repository, isContinued ? lastTid(last) : ZERO_TID);
-    const writer = new BackupWriter(`${file}.part`, options.gzip ?? false);
-    const hash = yield* copyBytes(source, start, end, (chunk) => writer.write(chunk));
-    writer.close();
-    fs.writeFileSync(indexOf(file), index);
-    fs.renameSync(`${file}.part`, file);
-    addToDat(isContinued ? chain.dat : datOf(file), file, start, end, hash.digest('hex'));
+    const blobs = yield* backupBlobs(storage, repository, isContinued ? lastTidOf(last) : ZERO_TID);
+    const writer = new BackupWriter(file, options.gzip ?? false);
+    try {
+      const hash = yield* copyBytes(source, start, end, (chunk) => writer.write(chunk));
+      writer.end();
+      fs.writeFileSync(indexOf(file), index);
+      publish(writer, file, [isContinued ? chain.dat : datOf(file), start, end, hash.digest('hex')]);
+    } finally {
+      writer.discard();
+    }
     return { kind: isContinued ? 'increment' : 'full', path: file, bytes: end - start, blobs };
   } finally {
     fs.closeSync(source);
@@ -131,7 +142,7 @@ function* backupBlobs(storage: FileStorage, repository: string, after: Tid): Ste
 function* backupTransactions(
   storage: Storage,
   repository: string,
-  chain: BackupChain | undefined,
+  chain: Continued | undefined,
   options: BackupOptions,
 ): Steps<BackupOutcome> {
   if (!storage.supports.iterate) {
@@ -145,7 +156,8 @@ function* backupTransactions(
   if (chain === undefined || last === undefined || saved?.position !== last.end) {
     return yield* backupAll(storage, repository, options);
   }
-  const since = lastTid(last);
+  chain.strays.forEach((stray) => fs.rmSync(stray, { force: true }));
+  const since = lastTidOf(last);
   if (since >= storage.lastTransaction()) return NOTHING;
   const file = newName(repository, `deltafs${options.gzip ? 'z' : ''}`);
   const plain = `${file}.plain`;
@@ -156,14 +168,14 @@ function* backupTransactions(
   );
   try {
     const { blobs } = yield* copyTransactions(storage, delta, (since + 1n) as Tid);
-    delta.close();
-    yield* adopt(plain, file, options);
-    const hash = yield* hashOf(plain);
-    saveIndexAs(indexOf(file), delta);
-    fs.renameSync(`${file}.part`, file);
-    addToDat(chain.dat, file, last.end, delta.end, hash);
+    delta.sync();
+    yield* adopt(plain, file, options, (hash) => {
+      saveIndexAs(indexOf(file), delta);
+      return [chain.dat, last.end, delta.end, hash];
+    });
     return { kind: 'increment', path: file, bytes: delta.end - last.end, blobs };
   } finally {
+    delta.close();
     fs.rmSync(plain, { force: true });
   }
 }
@@ -184,49 +196,55 @@ function* backupAll(storage: Storage, repository: string, options: BackupOptions
       target.close();
     }
     const bytes = fs.statSync(plain).size;
-    yield* adopt(plain, file, options);
-    const hash = yield* hashOf(plain);
-    fs.renameSync(`${plain}.index`, indexOf(file));
-    fs.renameSync(`${file}.part`, file);
-    addToDat(datOf(file), file, 0, bytes, hash);
+    yield* adopt(plain, file, options, (hash) => {
+      fs.renameSync(`${plain}.index`, indexOf(file));
+      return [datOf(file), 0, bytes, hash];
+    });
     return { kind: 'full', path: file, bytes, blobs };
   } finally {
     for (const suffix of ['', '.lock', '.index']) fs.rmSync(plain + suffix, { force: true });
   }
 }
 
-function* adopt(plain: string, file: string, { gzip = false }: BackupOptions): Steps<void> {
-  const writer = new BackupWriter(`${file}.part`, gzip);
-  const fd = fs.openSync(plain, 'r');
+/** Where a backup is listed, and what of the `Data.fs` it holds. */
+type DatLine = [dat: string, start: number, end: number, md5: string];
+
+function publish(writer: BackupWriter, file: string, [dat, start, end, md5]: DatLine): void {
+  writer.publish();
   try {
-    yield* copyBytes(fd, 0, fs.fstatSync(fd).size, (chunk) => writer.write(chunk));
-  } finally {
-    fs.closeSync(fd);
-    writer.close();
+    addToDat(dat, file, start, end, md5);
+  } catch (error) {
+    // One that is not listed could not be continued, and would be reported as damaged.
+    fs.rmSync(file, { force: true });
+    throw error;
   }
 }
 
-function* hashOf(file: string): Steps<string> {
-  const fd = fs.openSync(file, 'r');
+/** Makes a backup file of a plain one, and lists it: `finish`, called when it is on disk, says where and how. */
+function* adopt(
+  plain: string,
+  file: string,
+  { gzip = false }: BackupOptions,
+  finish: (md5: string) => DatLine,
+): Steps<void> {
+  const writer = new BackupWriter(file, gzip);
   try {
-    const hash = yield* copyBytes(fd, 0, fs.fstatSync(fd).size, () => undefined, createHash('md5'));
-    return hash.digest('hex');
+    const fd = fs.openSync(plain, 'r');
+    let hash: Hash;
+    try {
+      hash = yield* copyBytes(fd, 0, fs.fstatSync(fd).size, (chunk) => writer.write(chunk));
+    } finally {
+      fs.closeSync(fd);
+    }
+    writer.end();
+    publish(writer, file, finish(hash.digest('hex')));
   } finally {
-    fs.closeSync(fd);
+    writer.discard();
   }
 }
 
 function saveIndexAs(file: string, delta: DeltaStorage): void {
   saveIndex(nodeFileSystem, file.replace(/\.index$/, ''), delta.index, delta.end);
-}
-
-/** The tid of the last transaction in a backup file. */
-function lastTid(file: BackupFile): Tid {
-  const pieces: Buffer[] = [];
-  for (const piece of readBackup(file)) pieces.push(Buffer.from(piece));
-  const tail = Buffer.concat(pieces);
-  const length = Number(tail.readBigUInt64BE(tail.length - 8));
-  return tail.readBigUInt64BE(tail.length - 8 - length) as Tid;
 }
 
 function removeOld(repository: string): void {

@@ -102,8 +102,12 @@ export class DeltaStorage implements CopyTarget {
     this.#commit = undefined;
   }
 
-  close(): void {
+  /** Waits until everything is on disk. */
+  sync(): void {
     nodeFileSystem.sync(this.#fd);
+  }
+
+  close(): void {
     nodeFileSystem.close(this.#fd);
   }
 

@@ -12,6 +12,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FormatError, InvalidArgumentError } from '../../errors';
+import { nodeFileSystem } from '../file/file-system';
 
 /** Directory of the blobs within a repository. */
 export const BLOBS = 'blobs';
@@ -90,6 +91,7 @@ export function addToDat(dat: string, file: string, start: number, end: number, 
   fs.writeFileSync(temporary, `${before}${file} ${start} ${end} ${md5}\n`);
   syncFile(temporary);
   fs.renameSync(temporary, dat);
+  nodeFileSystem.syncDirectory(path.dirname(path.resolve(dat)));
 }
 
 /** Waits until a file is on disk. */

@@ -5,10 +5,11 @@ import { CorruptionError, InvalidArgumentError } from '../../errors';
 import { MAX_TID, tidFromTime, type Tid } from '../../ids';
 import { FileStorage } from '../file';
 import { BlobDirectory } from '../file/blob-directory';
+import { nodeFileSystem, writeFully } from '../file/file-system';
 import { isBlob } from '../file/blob-record';
 import type { Steps } from '../steps';
 import { readBackup } from './byte-copy';
-import { BLOBS, indexOf, readRepository, type BackupChain, type BackupFile } from './repository';
+import { BLOBS, indexOf, readRepository, syncFile, type BackupChain, type BackupFile } from './repository';
 
 /** Options of {@link restoreBackup}. */
 export interface RestoreOptions {
@@ -41,17 +42,20 @@ export function* restoreBackup(
     throw new InvalidArgumentError(`${target} exists; restore to another path, or move it away.`);
   const files = chooseFiles(readRepository(repository), options.time, repository);
   const part = `${target}.part`;
+  const blobDir = options.blobDir ?? `${target}.blobs`;
+  const made = [part, target, ...[`${target}.index`, blobDir].filter((each) => !fs.existsSync(each))];
   try {
     yield* join(files, part);
     const until = options.time === undefined ? MAX_TID : tidFromTime(options.time);
     const { end, last, whole } = findEnd(part, until);
     if (whole) copyIndex(files.at(-1)!, target);
-    else fs.truncateSync(part, end);
-    const blobs = yield* restoreBlobs(part, repository, options.blobDir ?? `${target}.blobs`);
+    else cut(part, end);
+    const blobs = yield* restoreBlobs(part, repository, blobDir);
     fs.renameSync(part, target);
+    nodeFileSystem.syncDirectory(path.dirname(path.resolve(target)));
     return { path: target, bytes: end, lastTransaction: last, blobs, from: files.map((file) => file.path) };
   } catch (error) {
-    fs.rmSync(part, { force: true });
+    for (const each of made) fs.rmSync(each, { recursive: true, force: true });
     throw error;
   }
 }
@@ -89,7 +93,7 @@ function* join(files: readonly BackupFile[], part: string): Steps<void> {
       const hash = createHash('md5');
       for (const chunk of readBackup(file)) {
         hash.update(chunk);
-        fs.writeSync(out, chunk);
+        writeFully(nodeFileSystem, out, chunk, position);
         position += chunk.length;
         yield { phase: 'restore', done: position, total: files.at(-1)!.end };
       }
@@ -129,6 +133,11 @@ function findEnd(part: string, until: Tid): { end: number; last: Tid; whole: boo
   } finally {
     storage.close();
   }
+}
+
+function cut(part: string, end: number): void {
+  fs.truncateSync(part, end);
+  syncFile(part);
 }
 
 function copyIndex(file: BackupFile, target: string): void {

@@ -22,7 +22,7 @@ export function* verifyBackup(repository: string, { quick = false } = {}): Steps
     for (const file of chain.files) {
       files++;
       if (file.md5 === '') {
-        problems.push(`${file.path} is not listed in ${chain.dat}.`);
+        problems.push(`${file.path} is not listed in ${chain.dat}: its backup was interrupted at the end.`);
         continue;
       }
       if (file.start !== position) problems.push(`A backup is missing before ${file.path}.`);

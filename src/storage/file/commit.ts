@@ -227,6 +227,12 @@ export class FileCommit {
 
   /** The transaction is committed: its blobs stay. */
   finished(): void {
-    if (this.#blobOids.size > 0) this.#context.blobs().forgetCommit(this.pending.tid);
+    this.pending.undoOnAbort.length = 0;
+    if (this.#blobOids.size === 0) return;
+    try {
+      this.#context.blobs().forgetCommit(this.pending.tid);
+    } catch {
+      // The list of a commit that is done harms nobody; it goes when the file is opened again.
+    }
   }
 }

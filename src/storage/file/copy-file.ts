@@ -1,11 +1,13 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { InvalidArgumentError } from '../../errors';
 import type { BackupReport } from '../interfaces';
 import type { Steps } from '../steps';
 import type { BlobDirectory } from './blob-directory';
 import { LAYOUT_MARKER } from './blob-layout';
 import type { DataFile } from './data-file';
-import { readFully } from './file-system';
+import { DamagedFileError } from './errors';
+import { nodeFileSystem, readFully, writeFully } from './file-system';
 
 const CHUNK = 1 << 20;
 
@@ -15,36 +17,45 @@ export function* copyFile(
   blobs: BlobDirectory | undefined,
   target: string,
 ): Steps<BackupReport> {
+  if (fs.existsSync(target)) {
+    throw new InvalidArgumentError(`${target} exists; copy to another path, or move it away.`);
+  }
   const end = file.size;
-  const temporary = `${target}.part`;
-  const out = fs.openSync(target, 'wx');
-  fs.closeSync(out);
+  const part = `${target}.part`;
+  const blobTarget = `${target}.blobs`;
+  const made = [part, target, ...[blobTarget].filter((each) => !fs.existsSync(each))];
   file.retain();
   let bytes = 0;
   try {
-    const fd = fs.openSync(temporary, 'w');
-    try {
-      const chunk = Buffer.allocUnsafe(CHUNK);
-      for (let at = 0; at < end; at += CHUNK) {
-        const count = readFully(file.system, file.fd, chunk, 0, Math.min(CHUNK, end - at), at);
-        fs.writeSync(fd, chunk, 0, count, at);
-        bytes += count;
-        yield { phase: 'copy', done: at, total: end };
-      }
-      fs.fsyncSync(fd);
-    } finally {
-      fs.closeSync(fd);
-    }
-    if (blobs !== undefined) bytes += yield* copyBlobs(file, end, blobs, `${target}.blobs`);
-    fs.renameSync(temporary, target);
+    yield* copyBytes(file, end, part);
+    bytes += end;
+    if (blobs !== undefined) bytes += yield* copyBlobs(file, end, blobs, blobTarget);
+    fs.renameSync(part, target);
+    nodeFileSystem.syncDirectory(path.dirname(path.resolve(target)));
   } catch (error) {
-    fs.rmSync(temporary, { force: true });
-    fs.rmSync(target, { force: true });
+    for (const each of made) fs.rmSync(each, { recursive: true, force: true });
     throw error;
   } finally {
     file.release();
   }
   return { path: target, bytes };
+}
+
+function* copyBytes(file: DataFile, end: number, part: string): Steps<void> {
+  const fd = fs.openSync(part, 'w');
+  try {
+    const chunk = Buffer.allocUnsafe(CHUNK);
+    for (let at = 0; at < end; at += CHUNK) {
+      const length = Math.min(CHUNK, end - at);
+      if (readFully(file.system, file.fd, chunk, 0, length, at) < length)
+        throw new DamagedFileError(file.path, at, 'the file became shorter while it was copied');
+      writeFully(nodeFileSystem, fd, chunk.subarray(0, length), at);
+      yield { phase: 'copy', done: at, total: end };
+    }
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
 }
 
 function* copyBlobs(file: DataFile, end: number, blobs: BlobDirectory, target: string): Steps<number> {

@@ -34,13 +34,14 @@ export class BlobEncryption implements BlobTransform {
     try {
       const key = this.#keys.current;
       const header = makeHeader(BLOB_MARKER, key, oid, tid);
-      fs.writeSync(out, header);
+      // Not `writeSync`: a disk that is nearly full takes a part only.
+      fs.writeFileSync(out, header);
       const chunks = chunkCount(reading.size);
       for (let number = 0; number < chunks; number++) {
         const plain = reading.chunk(number * CHUNK, Math.min(CHUNK, reading.size - number * CHUNK));
         const cipher = createCipheriv('aes-256-gcm', key.bytes, nonceOf(header, number));
         cipher.setAAD(associated(header, number === chunks - 1));
-        fs.writeSync(out, Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]));
+        fs.writeFileSync(out, Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]));
       }
     } catch (error) {
       fs.rmSync(target, { force: true });

@@ -23,7 +23,9 @@ export class BlobUpload {
 
   write(chunk: Uint8Array): void {
     if (!this.#open) throw new StorageTransactionError('A blob chunk came after the end of its blob.');
-    fs.writeSync(this.#descriptor, chunk, 0, chunk.length, this.#size);
+    // A disk that is nearly full takes a part only.
+    for (let done = 0; done < chunk.length;)
+      done += fs.writeSync(this.#descriptor, chunk, done, chunk.length - done, this.#size + done);
     this.#size += chunk.length;
   }
 

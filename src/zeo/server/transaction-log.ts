@@ -56,7 +56,9 @@ export class TransactionLog {
     this.bytes += data.length;
     if (this.bytes <= MEMORY_BYTES) return Buffer.from(data);
     const file = (this.#file ??= openSpill());
-    fs.writeSync(file.descriptor, data, 0, data.length, file.size);
+    // A disk that is nearly full takes a part only.
+    for (let done = 0; done < data.length;)
+      done += fs.writeSync(file.descriptor, data, done, data.length - done, file.size + done);
     const place = { at: file.size, size: data.length };
     file.size += data.length;
     return place;

@@ -9,6 +9,8 @@ import { RecordReader } from './reader';
 import { Scan } from './scan';
 import { structureHooks } from './structure';
 
+// The global is looked up by a getter, at 5 ns each time.
+const { isBuffer } = Buffer;
 const scan = new Scan();
 const reader = new RecordReader(structureHooks);
 
@@ -17,11 +19,30 @@ function asBuffer(bytes: Uint8Array): Buffer {
 }
 
 /**
+ * Whether a record has no reference for sure: the opcodes of references, BINPERSID and PERSID with 8 characters, are nowhere in it,
+ * not even as parts of something else. To search a byte takes as long as three steps from opcode to opcode.
+ */
+function hasNone(record: Uint8Array): boolean {
+  if (!isBuffer(record) || record[0] !== 0x80 || record[record.length - 1] !== 0x2e) return false;
+  if (record.indexOf(0x51) >= 0) return false;
+  let at = record.indexOf(0x50);
+  while (at >= 0) {
+    if (record[at + 9] === 0x0a) return false;
+    at = record.indexOf(0x50, at + 1);
+  }
+  return true;
+}
+
+/**
  * The oids that a record refers to strongly within its own database, each occurrence, in order, without decoding the
  * state; appended to `into` when it is given. Weak references and those into other databases don't count, as for
- * ZODB's `referencesf`. Throws `PickleError`.
+ * ZODB's `referencesf`.
+ *
+ * Exact for every record. For bytes that are none it throws `PickleError`, or answers with what looks like references
+ * in them: it looks no closer than that takes. Who wants to know whether a record is whole reads it.
  */
 export function references(record: Uint8Array, into: Oid[] = []): Oid[] {
+  if (hasNone(record)) return into;
   const before = into.length;
   if (quickReferences(record, into)) return into;
   into.length = before;

@@ -1,9 +1,10 @@
-/** The quick scan of references either leaves a record to the exact one, or finds what that one finds. */
+/** The quick scans of references either leave a record to the exact one, or find what that one finds. */
 import fc from 'fast-check';
 import { readFileSync } from 'node:fs';
 import type { Oid } from '../../src/ids';
 import { quickReferences } from '../../src/record/quick-scan';
 import { Scan } from '../../src/record/scan';
+import { references } from '../../src/record/scanner';
 import { fixturePath, listFixtures } from '../fixtures';
 
 const exact = new Scan();
@@ -30,7 +31,41 @@ test('it answers for records of Python, with the same references in the same ord
   expect(answered.length).toBeGreaterThan(0);
 });
 
-test('on damaged records it never contradicts the exact scan', () => {
+test('all ways together find what the exact scan finds, also in bytes that are no Buffer', () => {
+  for (const record of records) {
+    expect(references(record)).toEqual(exactly(record));
+    expect(references(new Uint8Array(record))).toEqual(exactly(record));
+  }
+});
+
+test('a reference in the text form of old pickles is found among capital letters of other texts', () => {
+  const record = Buffer.from(
+    'cpersistent.mapping\nPersistentMapping\n.\x80\x03X\x02\0\0\0PPPabcdefgh\n0.',
+    'latin1',
+  );
+  expect(references(record)).toEqual(exactly(record));
+  expect(exactly(record)).toHaveLength(1);
+});
+
+test('the same class again, another of the same length, one that is cut off', () => {
+  const plain = (name: string, oid: number) =>
+    Buffer.from(
+      `\x80\x03capp\n${name}\nq\0.\x80\x03}q\x01X\x01\0\0\0rq\x02C\x08\0\0\0\0\0\0\0${String.fromCharCode(oid)}q\x03h\0\x86q\x04Qs.`,
+      'latin1',
+    );
+  for (const [name, oid] of [
+    ['Account', 1],
+    ['Account', 2],
+    ['Accomnt', 3],
+    ['A\u0000ccount.of.a.much.longer.name.than.all.others', 4],
+    ['Account', 5],
+  ] as const) {
+    expect(references(plain(name, oid))).toEqual([oid]);
+  }
+  expect(() => references(plain('Account', 6).subarray(0, 20))).toThrow('The pickle ends in the middle');
+});
+
+test('on damaged records that the exact scan takes they never contradict it', () => {
   const damage = fc.record({
     record: fc.constantFrom(...records),
     bytes: fc.array(fc.tuple(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), fc.nat(255)), {
@@ -43,10 +78,11 @@ test('on damaged records it never contradicts the exact scan', () => {
     fc.property(damage, ({ record, bytes }) => {
       const damaged = Buffer.from(record);
       for (const [where, value] of bytes) damaged[Math.floor(where * damaged.length)] = value;
-      const quick: Oid[] = [];
-      if (!quickReferences(damaged, quick)) return;
       const expected = exactly(damaged);
-      if (expected) expect(quick).toEqual(expected);
+      if (expected === undefined) return;
+      expect(references(damaged)).toEqual(expected);
+      const quick: Oid[] = [];
+      if (quickReferences(damaged, quick)) expect(quick).toEqual(expected);
     }),
     { numRuns: runs },
   );

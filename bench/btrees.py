@@ -110,6 +110,12 @@ else:
         def scan(connection):
             for _ in connection.root()['tree'].items():
                 pass
+        def look_up(connection):
+            tree = connection.root()['tree']
+            for key in probes:
+                tree[key]
+        probes = [ordered[i] for i in shuffled[:1000]]
         best(name + ': cold scan', N, cold, scan)
+        best(name + ': cold get', 1000, cold, look_up)
 
 print(json.dumps(result))

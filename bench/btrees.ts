@@ -1,7 +1,8 @@
 /**
  * BTrees beside a `Map`, a sorted array and Python's C BTrees, in one run: nanoseconds an operation (range: a range), the best
  * of ten. Python is `PYTHON` (default `/usr/bin/python3`) with `BTrees`, and for cold scans ZODB on its `PYTHONPATH`.
- * `BENCH_TEN_MILLION=1` adds trees of 10^7 to the table of growth.
+ * Cold scans run in processes of their own, as a program that opens a database would. `BENCH_LARGEST` is the size of the largest tree
+ * of the table of growth, 10^7 by default.
  */
 import Table from 'cli-table3';
 import { spawnSync } from 'node:child_process';
@@ -33,6 +34,8 @@ function shuffle(items: readonly number[]): number[] {
 
 function best<T>(ops: number, setup: () => T, work: (argument: T) => unknown, runs = 10): number {
   let least = Infinity;
+  // What earlier measurements left is not this one's to collect.
+  globalThis.gc?.();
   for (let run = 0; run < runs; run++) {
     const argument = setup();
     const start = process.hrtime.bigint();
@@ -161,37 +164,56 @@ function measureUnions(): void {
   }
 }
 
-function measureColdScan(name: string, make: () => Tree, ordered: readonly Key[]): void {
+/** What is read cold: names, trees, their keys. */
+const cold: Record<string, [make: () => Tree, ordered: readonly Key[]]> = {
+  IOBTree: [() => new IOBTree<Key>() as Tree, numbers],
+  'OOBTree, strings': [() => new OOBTree<Key, Key>(), texts],
+};
+
+const files: Record<string, string> = { SQLite: 'data.sqlite', File: 'Data.fs' };
+
+/** Nanoseconds an entry of a scan, and a look-up of 1,000 at random, of a tree that was just opened. */
+function readCold(name: string, kind: string): { scan: number; get: number } {
   const directory = mkdtempSync(join(tmpdir(), 'zodb-bench-'));
+  const [make, ordered] = cold[name]!;
   try {
-    for (const [kind, file] of [
-      ['SQLite', 'data.sqlite'],
-      ['File', 'Data.fs'],
-    ] as const) {
-      const path = join(directory, file);
-      const open = (): DB<{ tree: () => Tree }> =>
-        new DB(path, { cacheSize: 1_000_000, root: { tree: make } });
-      const db = open();
-      db.transaction((root) => {
-        ordered.forEach((key, i) => root.tree.set(key, `value ${i}`));
-      });
-      db.close();
-      let opened: ReturnType<typeof open> | undefined;
-      const ns = best(
-        N,
-        () => {
-          opened?.close();
-          opened = open();
-          return opened.open();
-        },
-        (connection) => consume(connection.root.tree),
-        25,
-      );
+    const path = join(directory, files[kind]!);
+    const open = (): DB<{ tree: () => Tree }> => new DB(path, { cacheSize: 1_000_000, root: { tree: make } });
+    const db = open();
+    db.transaction((root) => {
+      ordered.forEach((key, i) => root.tree.set(key, `value ${i}`));
+    });
+    db.close();
+    let opened: ReturnType<typeof open> | undefined;
+    const reopen = (): Tree => {
       opened?.close();
-      rows.set(kind === 'SQLite' ? `${name}: cold scan` : `${name}: cold scan (${kind})`, { ours: ns });
-    }
+      opened = open();
+      return opened.open().root.tree;
+    };
+    const probes = shuffled.slice(0, 1000).map((i) => ordered[i]!);
+    const result = {
+      scan: best(N, reopen, consume, 25),
+      get: best(probes.length, reopen, (tree) => getting(tree, probes)(), 25),
+    };
+    opened?.close();
+    return result;
   } finally {
     rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function measureCold(): void {
+  for (const name of Object.keys(cold)) {
+    for (const kind of Object.keys(files)) {
+      const child = spawnSync(process.execPath, [...process.execArgv, __filename, name, kind], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const { scan, get } = JSON.parse(child.stdout) as ReturnType<typeof readCold>;
+      const suffix = kind === 'SQLite' ? '' : ` (${kind})`;
+      rows.set(`${name}: cold scan${suffix}`, { ours: scan });
+      rows.set(`${name}: cold get${suffix}`, { ours: get });
+    }
   }
 }
 
@@ -202,7 +224,8 @@ function measureGrowth(): void {
     head: ['keys', 'insert at random', 'get at random'],
     colAligns: ['right', 'right', 'right'],
   });
-  const sizes = [1e3, 1e4, 1e5, 1e6, ...(process.env.BENCH_TEN_MILLION ? [1e7] : [])];
+  const largest = Number(process.env.BENCH_LARGEST ?? 1e7);
+  const sizes = [1e3, 1e4, 1e5, 1e6, 1e7].filter((size) => size <= largest);
   for (const size of sizes) {
     const keys = shuffle(Array.from({ length: size }, (_, i) => i));
     const repeats = Math.max(1, Math.round(1e5 / size));
@@ -243,29 +266,36 @@ function python(): Record<string, number> {
   return {};
 }
 
-const theirs = python();
-measure('IOBTree', () => new IOBTree<Key>() as Tree, numbers);
-measure('OOBTree, strings', () => new OOBTree<Key, Key>(), texts);
-measureUnions();
-measureColdScan('IOBTree', () => new IOBTree<Key>() as Tree, numbers);
-measureColdScan('OOBTree, strings', () => new OOBTree<Key, Key>(), texts);
-
-const table = new Table({
-  style: { head: [], border: [] },
-  head: ['ns an operation', 'here', "Python's C", 'here / C', 'Map or Set', 'sorted array'],
-  colAligns: ['left', 'right', 'right', 'right', 'right', 'right'],
-});
-const cell = (ns: number | undefined): string => (ns === undefined ? '' : ns.toFixed(ns < 100 ? 1 : 0));
-for (const [name, { ours, map, array }] of rows) {
-  const c = theirs[name.replace(' (File)', '')];
-  table.push([
-    name,
-    cell(ours),
-    cell(c),
-    c === undefined ? '' : (ours / c).toFixed(2),
-    cell(map),
-    cell(array),
-  ]);
+function compare(): void {
+  const theirs = python();
+  measure('IOBTree', () => new IOBTree<Key>() as Tree, numbers);
+  measure('OOBTree, strings', () => new OOBTree<Key, Key>(), texts);
+  measureUnions();
+  measureCold();
+  const table = new Table({
+    style: { head: [], border: [] },
+    head: ['ns an operation', 'here', "Python's C", 'here / C', 'Map or Set', 'sorted array'],
+    colAligns: ['left', 'right', 'right', 'right', 'right', 'right'],
+  });
+  const cell = (ns: number | undefined): string => (ns === undefined ? '' : ns.toFixed(ns < 100 ? 1 : 0));
+  for (const [name, { ours, map, array }] of rows) {
+    const c = theirs[name.replace(' (File)', '')];
+    table.push([
+      name,
+      cell(ours),
+      cell(c),
+      c === undefined ? '' : (ours / c).toFixed(2),
+      cell(map),
+      cell(array),
+    ]);
+  }
+  process.stdout.write(`${table.toString()}\n`);
 }
-process.stdout.write(`${table.toString()}\n`);
-measureGrowth();
+
+const [, , coldName, coldKind] = process.argv;
+if (coldName !== undefined && coldKind !== undefined) {
+  process.stdout.write(JSON.stringify(readCold(coldName, coldKind)));
+} else {
+  compare();
+  measureGrowth();
+}

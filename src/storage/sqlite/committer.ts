@@ -9,10 +9,13 @@ import type { Engine } from './engine';
 import { checkIdentity, type Handle } from './handle';
 import type { SqliteInstance } from './instance';
 import { OidSource } from './oid-source';
-import { WriteContext, WriteTransaction } from './write-transaction';
+import { WriteContext, WriteTransaction, type Stored } from './write-transaction';
 
 /** Buffered changes of more bytes than this are written before the vote, under the write lock. */
 const MAX_BUFFERED = 64 * 1024 * 1024;
+
+/** So many stores are written together. */
+const MANY = 16;
 
 /** One buffered call. */
 interface Change {
@@ -328,12 +331,15 @@ export class SqliteCommitter {
   }
 
   #apply(current: Current, writing: WriteTransaction): void {
-    for (const change of current.changes) {
+    const { changes } = current;
+    const many = changes.length >= MANY ? manyStores(changes) : undefined;
+    if (many) writing.storeMany(many);
+    for (const change of changes) {
       const { kind, oid, serial, data } = change;
-      if (kind === 'store') writing.store(oid, serial, data!, change.references, change.content);
+      if (kind === 'check') writing.checkCurrent(oid, serial);
       else if (kind === 'restore') writing.restore(oid, data, change.references, change.content);
       else if (kind === 'delete') writing.deleteObject(oid, serial);
-      else writing.checkCurrent(oid, serial);
+      else if (!many) writing.store(oid, serial, data!, change.references, change.content);
     }
     current.changes = [];
     current.written += current.bytes;
@@ -373,4 +379,17 @@ export class SqliteCommitter {
     this.#engine.checkOpen();
     if (this.#engine.options.readOnly) throw new ReadOnlyError(`${this.#engine.path} is open read-only.`);
   }
+}
+
+/** The stores, when nothing else is written, no object twice or with a blob, and all oids are below 2^53. */
+function manyStores(changes: readonly Change[]): Stored[] | undefined {
+  const stores: Stored[] = [];
+  const oids = new Set<Oid>();
+  for (const { kind, oid, serial, data, references, content } of changes) {
+    if (kind === 'check') continue;
+    if (kind !== 'store' || content !== undefined || oid < 0) return undefined;
+    oids.add(oid);
+    stores.push({ oid, serial, data: data!, references });
+  }
+  return oids.size === stores.length ? stores : undefined;
 }

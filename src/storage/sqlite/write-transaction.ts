@@ -9,6 +9,8 @@ import { mergeConflict } from '../merge-conflict';
 import type { TransactionMetaData } from '../transaction-meta';
 import { undoneData } from '../undo-rule';
 import type { Blobs } from './blobs';
+import { BULK, BulkRows } from './bulk-rows';
+import type { SqlValue } from './driver';
 import type { Engine } from './engine';
 import { oidKey, type Handle } from './handle';
 import type { SqliteInstance } from './instance';
@@ -21,6 +23,9 @@ import { readMeta, writeMeta } from './schema';
 import { prepareTransactions, rowChanges, transactionCrc } from './transaction-row';
 import { WriteStatements } from './write-statements';
 
+/** Revisions that one statement moves to the history. */
+const SUPERSEDED = 256;
+
 /** What write transactions through one handle share. */
 export class WriteContext {
   readonly engine: Engine;
@@ -29,6 +34,7 @@ export class WriteContext {
   readonly blobs: Blobs;
   readonly revisions: Revisions;
   readonly statements: WriteStatements;
+  #bulk: BulkRows | undefined;
 
   constructor(engine: Engine, handle: Handle, oids: OidSource, blobs: Blobs) {
     this.engine = engine;
@@ -38,6 +44,18 @@ export class WriteContext {
     this.revisions = new Revisions(handle, engine.tids);
     this.statements = new WriteStatements(handle);
   }
+
+  get bulk(): BulkRows {
+    return (this.#bulk ??= new BulkRows(this.handle));
+  }
+}
+
+/** One call of {@link WriteTransaction.store}. */
+export interface Stored {
+  readonly oid: Oid;
+  readonly serial: Tid;
+  readonly data: Uint8Array;
+  readonly references: readonly Oid[] | undefined;
 }
 
 /** A transaction that has the write lock. */
@@ -98,6 +116,27 @@ export class WriteTransaction {
       return;
     }
     this.#addBlob(oid, content);
+  }
+
+  /** As {@link store}, for many different objects with oids below 2^53. */
+  storeMany(changes: readonly Stored[]): void {
+    const added: Stored[] = [];
+    const changed: Stored[] = [];
+    for (const change of changes) {
+      const { oid, serial } = change;
+      if (serial === ZERO_TID) {
+        added.push(change);
+        continue;
+      }
+      const current = this.#currentSeq(oid);
+      if (current !== undefined && current !== this.seq && this.#isCurrent(oid, current, serial)) {
+        changed.push(change);
+      } else {
+        this.store(oid, serial, change.data, change.references);
+      }
+    }
+    this.#insertMany(added);
+    this.#replaceMany(changed);
   }
 
   restore(oid: Oid, data: Uint8Array | null, references: readonly Oid[] | undefined, content?: number): void {
@@ -202,6 +241,67 @@ export class WriteTransaction {
     this.#changed.push(oid);
     this.#objects++;
     return true;
+  }
+
+  #insertMany(added: readonly Stored[]): void {
+    const { bulk } = this.#context;
+    const values: SqlValue[] = [];
+    let place = 0;
+    for (; place + BULK <= added.length; place += BULK) {
+      for (let at = 0; at < BULK; at++) this.#setRow(values, at, added[place + at]!, 0);
+      const count = bulk.insert(values);
+      this.#objects += count;
+      for (let at = place; at < place + BULK; at++) {
+        const { oid, serial, data, references } = added[at]!;
+        if (count < BULK && this.#currentSeq(oid) !== this.seq) {
+          this.store(oid, serial, data, references);
+          continue;
+        }
+        this.#context.oids.seen(oid);
+        this.#changed.push(oid);
+        // One that existed may have been written before by this same transaction.
+        if (count < BULK) this.#replace(oid, this.seq, data, references);
+      }
+    }
+    for (; place < added.length; place++) {
+      const { oid, serial, data, references } = added[place]!;
+      this.store(oid, serial, data, references);
+    }
+  }
+
+  /** They are current, and not yet written by this transaction. */
+  #replaceMany(changed: readonly Stored[]): void {
+    const { bulk } = this.#context;
+    const values: SqlValue[] = [];
+    const whole = changed.length - (changed.length % BULK);
+    const oids = changed.slice(0, whole).map(({ oid }) => oid);
+    let prior = NOT_KEPT;
+    if (this.#keepHistory) {
+      prior = this.#past + 1;
+      for (let at = 0; at < whole; at += SUPERSEDED) {
+        bulk.supersede(prior + at, oids.slice(at, at + SUPERSEDED));
+      }
+      this.#past += whole;
+    }
+    for (let place = 0; place < whole; place += BULK) {
+      for (let at = 0; at < BULK; at++) {
+        const former = this.#keepHistory ? prior + place + at : NOT_KEPT;
+        this.#setRow(values, at, changed[place + at]!, former);
+      }
+      bulk.replace(values);
+    }
+    for (const oid of oids) this.#changed.push(oid);
+    for (const { oid, serial, data, references } of changed.slice(whole)) {
+      this.store(oid, serial, data, references);
+    }
+  }
+
+  #setRow(values: SqlValue[], row: number, { oid, data, references }: Stored, prior: number): void {
+    const refs = references ?? findReferences(data, this.#context.engine.host);
+    values[4 * row] = oid;
+    values[4 * row + 1] = this.seq;
+    values[4 * row + 2] = packReferences(oid, this.seq, refs);
+    values[4 * row + 3] = sealRecord(oid, this.seq, prior, data);
   }
 
   /** A new revision of a row that exists; `current` is its seq. */

@@ -4,7 +4,7 @@ const SLOTS = 512;
 /** Longer strings are written again: comparing them costs more than it saves. */
 const MAX_TEXT = 64;
 /** Up to so many objects are looked up one by one; a map costs more for few. */
-const LINEAR = 8;
+const LINEAR = 24;
 /** Of so many keys the numbers are kept. */
 const MAX_KEYS = 40;
 

@@ -1,4 +1,15 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { buildSync } from 'esbuild';
+import { spawn } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCommand } from '../../src/cli/program';
@@ -19,6 +30,15 @@ function serve(...args: string[]): { done: Promise<number>; errors: string[] } {
   return { done, errors };
 }
 
+/** Waits for the file that says that the server listens. */
+async function listening(pidFile: string): Promise<void> {
+  const end = performance.now() + 10_000;
+  while (!existsSync(pidFile)) {
+    if (performance.now() > end) throw new Error('the server did not start');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 test('zodb serve: serves databases by name, shows its status, and stops at a signal', async () => {
   const [port, status] = [await freePort(), await freePort()];
   const pidFile = join(directory, 'pid');
@@ -28,7 +48,7 @@ test('zodb serve: serves databases by name, shows its status, and stops at a sig
     ...['--address', `127.0.0.1:${port}`, join(directory, 'socket')],
     ...['--status', `127.0.0.1:${status}`, '--pid-file', pidFile, '--transaction-timeout', '5'],
   );
-  while (!existsSync(pidFile)) await new Promise((resolve) => setTimeout(resolve, 20));
+  await listening(pidFile);
   expect(readFileSync(pidFile, 'utf8')).toBe(`${process.pid}\n`);
   const peer = await new RawPeer(port, 'M').register('other');
   const page = async (path: string): Promise<string> =>
@@ -39,6 +59,8 @@ test('zodb serve: serves databases by name, shows its status, and stops at a sig
   const metrics = await page('/metrics');
   expect(metrics).toContain('zeo_connections{storage="other"} 1');
   expect(metrics).toContain('# TYPE zeo_commits_total counter');
+  expect(metrics).toMatch(/^process_resident_memory_bytes \d+$/m);
+  expect(metrics).toMatch(/^zeo_open_sockets 1$/m);
   expect(await page('/health')).toBe('ok\n');
   expect((await fetch(`http://127.0.0.1:${status}/status`, { method: 'POST' })).status).toBe(405);
   process.emit('SIGTERM', 'SIGTERM');
@@ -57,4 +79,107 @@ test.each([
   const { done, errors } = serve(...args);
   expect(await done).not.toBe(0);
   expect(errors.join('')).toContain(message);
+});
+
+test('zodb serve: an address in use ends it, and what it had opened is free again', async () => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+  const { port } = taken.address() as { port: number };
+  const free = await freePort();
+  const database = join(directory, 'again.fs');
+  const { done, errors } = serve(database, '--address', `127.0.0.1:${free}`, `127.0.0.1:${port}`);
+  expect(await done).toBe(1);
+  expect(errors.join('')).toContain('EADDRINUSE');
+  await new Promise((resolve) => taken.close(resolve));
+  const pidFile = join(directory, 'again.pid');
+  const second = serve(
+    database,
+    '--address',
+    `127.0.0.1:${free}`,
+    `127.0.0.1:${port}`,
+    '--pid-file',
+    pidFile,
+  );
+  await listening(pidFile);
+  process.emit('SIGTERM', 'SIGTERM');
+  expect(await second.done).toBe(0);
+});
+
+test('zodb serve --no-create refuses a database that is not there', async () => {
+  const database = join(directory, 'mistyped.fs');
+  const { done, errors } = serve(database, '--no-create', '--address', `127.0.0.1:${await freePort()}`);
+  expect(await done).toBe(1);
+  expect(errors.join('')).toContain('There is no database');
+  expect(existsSync(database)).toBe(false);
+});
+
+test('zodb serve --shared-blobs takes blobs that clients put into its directory', async () => {
+  const port = await freePort();
+  const pidFile = join(directory, 'shared.pid');
+  const { done } = serve(
+    join(directory, 'shared.fs'),
+    ...['--shared-blobs', '--address', `127.0.0.1:${port}`, '--pid-file', pidFile],
+  );
+  await listening(pidFile);
+  const root = readdirSync(directory).find((name) => name.startsWith('shared.fs.') && /blob/.test(name))!;
+  const place = join(directory, root, ...Array<string>(7).fill('0x00'), '0x05');
+  mkdirSync(place, { recursive: true });
+  writeFileSync(join(place, 'upload.tmp-'), 'its content');
+  const oid = Buffer.from('0000000000000005', 'hex');
+  const data = Buffer.from('\x80\x03cZODB.blob\nBlob\nq\x01.\x80\x03N.', 'latin1');
+  const peer = await new RawPeer(port).register();
+  peer.oneWay('tpc_begin', 1, Buffer.alloc(0), Buffer.alloc(0), new Map(), null, ' ');
+  peer.oneWay('storeBlobShared', oid, Buffer.alloc(8), data, 'upload.tmp-', 1);
+  expect((await peer.call('vote', 1)).flag).toBe(0);
+  const tid = Buffer.from((await peer.call('tpc_finish', 1)).args as Uint8Array).toString('hex');
+  expect(readdirSync(place)).toEqual([`0x${tid}.blob`]);
+  expect(readFileSync(join(place, `0x${tid}.blob`), 'utf8')).toBe('its content');
+  peer.destroy();
+  process.emit('SIGTERM', 'SIGTERM');
+  expect(await done).toBe(0);
+});
+
+test('zodb serve --shared-blobs is refused where there is no such directory', async () => {
+  const { done, errors } = serve('memory:', '--shared-blobs', '--address', `127.0.0.1:${await freePort()}`);
+  expect(await done).toBe(1);
+  expect(errors.join('')).toContain('no blob directory that clients could share');
+});
+
+test('zodb serve as a process: says what it does in lines of JSON, and ends with 0 at a signal', async () => {
+  const program = join(__dirname, '../../node_modules/.cache', `zodb-serve-${process.pid}.cjs`);
+  buildSync({
+    entryPoints: [join(__dirname, '../../src/cli/main.ts')],
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    outfile: program,
+    external: ['better-sqlite3', '@bokuweb/zstd-wasm', 'pino'],
+    logLevel: 'error',
+  });
+  const database = join(directory, 'process.fs');
+  const child = spawn(process.execPath, [program, 'serve', database, '-a', `127.0.0.1:${await freePort()}`]);
+  try {
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+      if (part.includes('listening')) child.kill('SIGTERM');
+    });
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    const lines = text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(lines.map(({ level, msg }) => [level, msg])).toEqual([
+      [40, 'there was no such database; a new one was made'],
+      [30, 'listening'],
+      [30, 'stopping'],
+      [30, 'stopped'],
+    ]);
+    expect(lines[0]).toMatchObject({ storage: '1', database });
+    expect(lines[2]).toMatchObject({ signal: 'SIGTERM', connections: 0 });
+    expect(code).toBe(0);
+  } finally {
+    child.kill('SIGKILL');
+    rmSync(program, { force: true });
+  }
 });

@@ -2,12 +2,23 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError as BadOption, Option } from 'commander';
 import pino from 'pino';
 import { InvalidArgumentError } from '../../errors';
-import { openStorage, type Storage } from '../../storage/index';
-import { formatAddress, parseAddress, serveStatusPage, ZeoServer, type ZeoAddress } from '../../zeo/index';
+import {
+  formatAddress,
+  parseAddress,
+  serveStatusPage,
+  ZeoServer,
+  type StatusPage,
+  type ZeoAddress,
+} from '../../zeo/index';
+import { openServed, sharedBlobDirectories } from './serve-storages';
+
+const DEFAULT_ADDRESS: ZeoAddress = { host: '127.0.0.1', port: 8100 };
 
 interface ServeFlags {
-  readonly address: ZeoAddress[];
+  readonly address?: ZeoAddress[];
+  readonly create: boolean;
   readonly readOnly?: boolean;
+  readonly sharedBlobs?: boolean;
   readonly msgpack?: boolean;
   readonly invalidationQueueSize: number;
   readonly invalidationAge?: number;
@@ -30,11 +41,14 @@ export function serveCommand(): Command {
     .description('serve databases to ZEO clients, TypeScript and Python')
     .argument('<databases...>', 'paths or URIs; name=URI for a storage name other than 1, 2, …')
     .addOption(
-      new Option('-a, --address <address...>', 'host:port, port, or the path of a unix socket')
-        .argParser((text: string, before: ZeoAddress[] | undefined) => [...(before ?? []), address(text)])
-        .default([{ host: '127.0.0.1', port: 8100 }], '127.0.0.1:8100'),
+      new Option(
+        '-a, --address <address...>',
+        `host:port, port, or the path of a unix socket (default: ${formatAddress(DEFAULT_ADDRESS)})`,
+      ).argParser((text: string, before: ZeoAddress[] | undefined) => [...(before ?? []), address(text)]),
     )
+    .option('--no-create', 'refuse a database that is not there, instead of making it')
     .option('--read-only', 'let clients only read')
+    .option('--shared-blobs', 'clients see the blob directory too, under the same path or another')
     .option('--msgpack', 'announce msgpack instead of pickle to clients')
     .option(
       '--invalidation-queue-size <n>',
@@ -60,56 +74,63 @@ export function serveCommand(): Command {
 async function serve(databases: readonly string[], flags: ServeFlags): Promise<void> {
   const log = pino({ level: flags.logLevel, name: 'zeo-server' });
   const tls = tlsOf(flags);
-  const storages = openAll(databases, flags.readOnly ?? false);
-  const server = new ZeoServer({
-    storages,
-    readOnly: flags.readOnly,
-    msgpack: flags.msgpack,
-    invalidationQueueSize: flags.invalidationQueueSize,
-    invalidationAge: flags.invalidationAge,
-    transactionTimeout: flags.transactionTimeout === undefined ? undefined : flags.transactionTimeout * 1000,
-    clientConflictResolution: flags.clientConflictResolution,
-    packGc: flags.packGc,
-    maxMessageBytes: flags.maxMessageBytes,
-    maxConnections: flags.maxConnections,
-    tls,
-    logger: log,
+  const stop = new StopSignal();
+  const storages = openServed(databases, {
+    readOnly: flags.readOnly ?? false,
+    create: flags.create,
+    made: (storage, database) =>
+      log.warn({ storage, database }, 'there was no such database; a new one was made'),
   });
-  for (const where of flags.address) await server.listen(where);
-  const page =
-    flags.status && 'port' in flags.status ? await serveStatusPage(server, flags.status) : undefined;
-  if (page) log.info({ address: formatAddress(page.address) }, 'status page');
-  if (flags.pidFile !== undefined) writeFileSync(flags.pidFile, `${process.pid}\n`);
-  log.info({ signal: await nextSignal() }, 'stopping');
-  await page?.close();
-  await server.close();
-  for (const storage of Object.values(storages)) storage.close();
-  if (flags.pidFile !== undefined) rmSync(flags.pidFile, { force: true });
+  let server: ZeoServer | undefined;
+  let page: StatusPage | undefined;
+  try {
+    server = new ZeoServer({
+      storages,
+      readOnly: flags.readOnly,
+      msgpack: flags.msgpack,
+      invalidationQueueSize: flags.invalidationQueueSize,
+      invalidationAge: flags.invalidationAge,
+      transactionTimeout:
+        flags.transactionTimeout === undefined ? undefined : flags.transactionTimeout * 1000,
+      clientConflictResolution: flags.clientConflictResolution,
+      packGc: flags.packGc,
+      maxMessageBytes: flags.maxMessageBytes,
+      maxConnections: flags.maxConnections,
+      sharedBlobDirectory: flags.sharedBlobs && !flags.readOnly ? sharedBlobDirectories(storages) : undefined,
+      tls,
+      logger: log,
+    });
+    for (const where of flags.address ?? [DEFAULT_ADDRESS]) await server.listen(where);
+    if (flags.status && 'port' in flags.status) page = await serveStatusPage(server, flags.status);
+    if (page) log.info({ address: formatAddress(page.address) }, 'status page');
+    if (flags.pidFile !== undefined) writeFileSync(flags.pidFile, `${process.pid}\n`);
+    log.info({ signal: await stop.came, connections: server.connectionCount }, 'stopping');
+    if (flags.pidFile !== undefined) rmSync(flags.pidFile, { force: true });
+  } finally {
+    // Also when it could not begin: an address in use must not leave a server that nobody asked for.
+    await page?.close();
+    await server?.close();
+    for (const storage of Object.values(storages)) storage.close();
+    stop.forget();
+  }
 }
 
 /** The signal that ends the server; a second one, while it stops, has no effect. */
-function nextSignal(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve(signal));
-  });
+class StopSignal {
+  readonly came: Promise<NodeJS.Signals>;
+  #resolve: (signal: NodeJS.Signals) => void = () => undefined;
+
+  constructor() {
+    this.came = new Promise((resolve) => (this.#resolve = resolve));
+    for (const signal of SIGNALS) process.on(signal, this.#resolve);
+  }
+
+  forget(): void {
+    for (const signal of SIGNALS) process.off(signal, this.#resolve);
+  }
 }
 
-/** Named by the user, or by their number. */
-function openAll(databases: readonly string[], readOnly: boolean): Record<string, Storage> {
-  const storages: Record<string, Storage> = {};
-  try {
-    databases.forEach((text, index) => {
-      const [, given, rest] = /^([\w.-]+)=(.+)$/s.exec(text) ?? [];
-      const name = given ?? String(index + 1);
-      if (storages[name]) throw new InvalidArgumentError(`Two databases have the name ${name}.`);
-      storages[name] = openStorage(rest ?? text, readOnly ? { readOnly: true } : {});
-    });
-  } catch (error) {
-    for (const storage of Object.values(storages)) storage.close();
-    throw error;
-  }
-  return storages;
-}
+const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 function tlsOf(flags: ServeFlags): ConstructorParameters<typeof ZeoServer>[0]['tls'] {
   const { tlsCert, tlsKey, tlsCa } = flags;

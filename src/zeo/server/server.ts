@@ -55,8 +55,8 @@ export interface ZeoServerOptions {
   readonly handshakeTimeout?: number;
   /** Milliseconds between two looks at what other processes committed to a shared storage. Default 100. */
   readonly pollInterval?: number;
-  /** Directory of an object's blob files in a blob directory that clients share with the server. */
-  readonly sharedBlobDirectory?: (oid: Oid) => string;
+  /** Directory of an object's blob files, in a blob directory that clients of a storage share with the server. */
+  readonly sharedBlobDirectory?: (oid: Oid, storage: string) => string;
   readonly logger?: ServerLogger;
 }
 
@@ -181,7 +181,8 @@ export class ZeoServer {
         resolveConflict: options.resolveConflict,
         pollInterval: options.pollInterval ?? 100,
         packGc: options.packGc ?? true,
-        sharedBlobDirectory: options.sharedBlobDirectory,
+        sharedBlobDirectory:
+          options.sharedBlobDirectory && ((oid) => options.sharedBlobDirectory!(oid, name)),
       },
       this.#log,
     );

@@ -36,6 +36,25 @@ export async function serveStatusPage(
   };
 }
 
+/** The server as a process, by the names that Prometheus's own clients use. */
+function processText(server: ZeoServer): string {
+  const cpu = process.cpuUsage();
+  const values: [name: string, type: 'gauge' | 'counter', help: string, value: number][] = [
+    ['zeo_open_sockets', 'gauge', 'Open connections, registered or not.', server.connectionCount],
+    ['process_resident_memory_bytes', 'gauge', 'Resident memory size in bytes.', process.memoryUsage.rss()],
+    ['process_cpu_seconds_total', 'counter', 'CPU time spent in seconds.', (cpu.user + cpu.system) / 1e6],
+    [
+      'process_start_time_seconds',
+      'gauge',
+      'Start time of the process since unix epoch in seconds.',
+      Math.round(Date.now() / 1000 - process.uptime()),
+    ],
+  ];
+  return values
+    .map(([name, type, help, value]) => `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${name} ${value}\n`)
+    .join('');
+}
+
 function answer(server: ZeoServer, request: http.IncomingMessage, response: http.ServerResponse): void {
   const send = (status: number, type: string, body: string): void => {
     response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' });
@@ -46,7 +65,7 @@ function answer(server: ZeoServer, request: http.IncomingMessage, response: http
     case '/status':
       return send(200, 'application/json', JSON.stringify(Object.fromEntries(server.status())));
     case '/metrics':
-      return send(200, 'text/plain; version=0.0.4', prometheusText(server.status()));
+      return send(200, 'text/plain; version=0.0.4', prometheusText(server.status()) + processText(server));
     case '/health':
       return send(200, 'text/plain', 'ok\n');
     default:

@@ -180,6 +180,7 @@ if (missing !== undefined) {
       fs.rmSync(file, { force: true });
       const expected: string[] = [];
       const kept = new Map<Oid, Oid[]>();
+      let follower: FileStorage | undefined;
       for (let round = 0; round < rounds; round++) {
         const [undone, packed] = [round % 5 === 4 ? 'undo' : '', round % 10 === 9 ? 'pack' : ''];
         await zodb.call('add', file, `round ${round}`, blobDir, undone, packed);
@@ -187,6 +188,10 @@ if (missing !== undefined) {
           blobDir,
           onWarning: (warning: { message: string }) => expect(warning.message).toBe(''),
         });
+        // One that was opened read-only before all this keeps up with Python's commits and packs, and with ours.
+        follower ??= open(file, { readOnly: true, blobDir });
+        expect(follower.lastTransaction()).toBe(storage.lastTransaction());
+        expect(follower.load(ROOT_OID)).toEqual(storage.load(ROOT_OID));
         const oid = storage.newOid();
         expected.push(hexOid(oid));
         // Kept by the root's children: the packs of Python must not take it.
@@ -209,6 +214,7 @@ if (missing !== undefined) {
         if (round % 7 === 6) undo(storage, storage.undoLog(0, 1)[0]!.tid);
         storage.close();
       }
+      follower?.close();
       const { log, current } = await agree(blobDir);
       expect(log).toBe('');
       for (const oid of expected) expect(current[oid]).toBeDefined();

@@ -20,6 +20,7 @@ import { selectUndoable } from '../undo-log';
 import { isBlob } from './blob-record';
 import { FileCommit } from './commit';
 import type { DataFile } from './data-file';
+import type { ForeignTransaction } from './follow';
 import { MAX_METADATA, Status, type Metadata } from './format';
 import { findUnpacked, undoable } from './iterate';
 import { type FileStorageOptions } from './options';
@@ -303,6 +304,18 @@ export class FileStorage extends OpenedFileStorage implements Storage {
     this.lastTid = pending.tid;
     this.#end(txn);
     if (file.size - this.indexedTo > Math.max(CHECKPOINT_BYTES, file.index.size * 64)) this.saveIndex();
+  }
+
+  protected override committedElsewhere(transactions: readonly ForeignTransaction[]): void {
+    for (const { tid, oids } of transactions) {
+      this.host?.invalidate(tid, oids);
+      this.#adapter.committed(tid, oids);
+    }
+  }
+
+  protected override replacedElsewhere(): void {
+    this.host?.invalidateAll();
+    this.#adapter.invalidateAll();
   }
 
   #end(txn: TransactionMetaData): void {

@@ -20,6 +20,9 @@ export interface FileSystem {
   /** Length of the file; -1 when there is none. */
   size(path: string): number;
   sizeOf(fd: number): number;
+  /** Tells files apart, whatever their names; `undefined` when there is none. */
+  identity(path: string): string | undefined;
+  identityOf(fd: number): string;
   rename(from: string, to: string): void;
   /** Removes a file; nothing happens when there is none. */
   remove(path: string): void;
@@ -48,9 +51,18 @@ export const nodeFileSystem: FileSystem = {
   },
   size: (path) => fs.statSync(path, { throwIfNoEntry: false })?.size ?? -1,
   sizeOf: (fd) => fs.fstatSync(fd).size,
+  identity(path) {
+    const stats = fs.statSync(path, { throwIfNoEntry: false });
+    return stats && identityIn(stats);
+  },
+  identityOf: (fd) => identityIn(fs.fstatSync(fd)),
   rename: (from, to) => fs.renameSync(from, to),
   remove: (path) => fs.rmSync(path, { force: true }),
 };
+
+function identityIn({ dev, ino }: fs.Stats): string {
+  return `${dev}:${ino}`;
+}
 
 /** Writes all of `bytes`, in as many calls as it takes. */
 export function writeFully(system: FileSystem, fd: number, bytes: Uint8Array, position: number): void {

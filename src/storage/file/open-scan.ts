@@ -47,6 +47,8 @@ export interface ScanStart {
   readonly lastTid: Tid;
   /** Leave out this transaction and all after it. */
   readonly stop?: Tid;
+  /** Called for each whole transaction when it is in the index: its tid, its objects (until the next call), and where it ends. */
+  readonly seen?: (tid: Tid, oids: readonly Oid[], next: number) => void;
 }
 
 /** Adds to `index` what is stored from `start.position` on. `DamagedFileError` when a transaction is broken inside. */
@@ -84,8 +86,10 @@ class OpenScan {
       if (tail !== 'none') break;
       if (header.tid <= lastTid) this.#warn(position, 'a transaction is not later than the one before it');
       if (this.#start.stop !== undefined && header.tid >= this.#start.stop) break;
+      this.#oids.length = 0;
       if (header.status === Status.UNDONE) this.#checkEnd();
       else this.#readRecords();
+      this.#start.seen?.(header.tid, this.#oids, header.next);
       lastTid = header.tid;
       position = header.next;
       transactions++;
@@ -132,7 +136,6 @@ class OpenScan {
     const record = this.#record;
     const { end } = header;
     let position = header.position + header.headerLength;
-    this.#oids.length = 0;
     this.#positions.length = 0;
     while (position < end) {
       if (position + DATA_HEADER > end) throw this.#damage(position, 'a data record exceeds its transaction');

@@ -23,6 +23,7 @@ import { Checksums } from './checksums';
 import { copyFile } from './copy-file';
 import type { DataFile } from './data-file';
 import { nodeFileSystem, type FileSystem } from './file-system';
+import { Follower, type ForeignTransaction } from './follow';
 import { backwards, currentRecords, FileIterator, forwards, historyOf } from './iterate';
 import { encodeIndexFile } from './index-file';
 import { lockFile, type FileLock } from './lock-file';
@@ -56,6 +57,7 @@ export abstract class OpenedFileStorage {
   /** The newest pack of this session: before it, revisions may be gone that open snapshots need. */
   protected packedTo = ZERO_TID;
   protected isClosed = false;
+  #follower: Follower | undefined;
   /** How far the saved index reaches. */
   protected indexedTo: number;
 
@@ -80,6 +82,7 @@ export abstract class OpenedFileStorage {
         ...(this.readOnly ? READING : WRITING),
         ...(this.blobs === undefined ? {} : BLOBS),
       });
+      if (this.readOnly && options.stop === undefined) this.#follower = new Follower(this.file);
       if (!this.readOnly) this.#tidyUp(opened);
       this.openChecksums(false);
     } catch (error) {
@@ -88,8 +91,10 @@ export abstract class OpenedFileStorage {
     }
   }
 
+  /** Of a file that is open read-only this is also the moment at which commits of other programs are taken notice of. */
   lastTransaction(): Tid {
     this.checkOpen();
+    if (this.#follower !== undefined) this.#follow(this.#follower);
     return this.lastTid;
   }
 
@@ -255,6 +260,43 @@ export abstract class OpenedFileStorage {
     const { onWarning } = this.options;
     if (onWarning !== undefined) onWarning(warning);
     else process.emitWarning(warning.message, { type: 'ZodbWarning', code: warning.code });
+  }
+
+  /** Others committed, in order; to be known before {@link lastTransaction} shows it. */
+  protected abstract committedElsewhere(transactions: readonly ForeignTransaction[]): void;
+
+  /** Another file has the place of the one that was open. */
+  protected abstract replacedElsewhere(): void;
+
+  #follow(follower: Follower): void {
+    if (follower.isReplaced()) {
+      this.#takeReplacement();
+      return;
+    }
+    const found = follower.catchUp(this.lastTid);
+    const last = found.at(-1);
+    if (last === undefined) return;
+    this.committedElsewhere(found);
+    this.lastTid = last.tid;
+  }
+
+  #takeReplacement(): void {
+    let opened: OpenedFile;
+    try {
+      opened = this.#open(true);
+    } catch (error) {
+      // It was taken away again. That is no reason to stop showing what there was.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      throw error;
+    }
+    this.file.release();
+    this.file = opened.file;
+    this.#follower = new Follower(opened.file);
+    this.openChecksums(false);
+    this.lastTid = opened.lastTid;
+    // It is not known up to where it was packed.
+    this.packedTo = opened.lastTid;
+    this.replacedElsewhere();
   }
 
   #open(readOnly: boolean): OpenedFile {

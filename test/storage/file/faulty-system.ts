@@ -69,6 +69,12 @@ export class FaultySystem implements FileSystem {
   sizeOf(fd: number): number {
     return nodeFileSystem.sizeOf(fd);
   }
+  identity(path: string): string | undefined {
+    return nodeFileSystem.identity(path);
+  }
+  identityOf(fd: number): string {
+    return nodeFileSystem.identityOf(fd);
+  }
   rename(from: string, to: string): void {
     this.#step(`rename ${from}`);
     nodeFileSystem.rename(from, to);
@@ -131,6 +137,12 @@ export class ForgetfulSystem implements FileSystem {
   }
   sizeOf(fd: number): number {
     return nodeFileSystem.sizeOf(fd);
+  }
+  identity(path: string): string | undefined {
+    return nodeFileSystem.identity(path);
+  }
+  identityOf(fd: number): string {
+    return nodeFileSystem.identityOf(fd);
   }
   rename(from: string, to: string): void {
     nodeFileSystem.rename(from, to);

@@ -245,6 +245,6 @@ export class ServerLink {
 }
 
 /** Whether a read that failed so is done again on another connection. */
-function isWorthAnother(error: unknown): boolean {
+export function isWorthAnother(error: unknown): boolean {
   return error instanceof ClientDisconnected && error.code !== SILENT;
 }

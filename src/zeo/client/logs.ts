@@ -12,7 +12,8 @@ import {
 import { ServerException, ZeoProtocolError } from '../errors';
 import { extensionBytes, tidOfUndoId } from '../wire/metadata';
 import { itemsOf, tuple, type WireValue } from '../wire/values';
-import type { ServerLink } from './link';
+import type { ServerConnection } from './connection';
+import { isWorthAnother, type ServerLink } from './link';
 
 type Entry = Map<WireValue, WireValue>;
 
@@ -51,36 +52,58 @@ function askUndoLog(link: ServerLink, first: number, last: number): WireValue {
   return link.read((connection) => connection.call('undoLog', tuple(first, last), same));
 }
 
-/** Transactions in order; each step is a call. The server forgets the iterator when it is given up. */
+/**
+ * Transactions in order; each step is a call. The server forgets the iterator when it is given up. When the connection is lost it goes on
+ * with another.
+ */
 export function* iterate(
   link: ServerLink,
   start: Tid | undefined,
   stop: Tid | undefined,
 ): Generator<TransactionRecord> {
-  const connection = link.require();
-  const range = tuple(
-    start === undefined ? null : tidToBytes(start),
-    stop === undefined ? null : tidToBytes(stop),
-  );
-  const id = link.wait(connection.call('iterator_start', range, same)) as number;
-  let open = true;
-  try {
-    for (;;) {
-      const item = itemsOf(link.wait(connection.call('iterator_next', tuple(id), same)));
-      if (!item) {
-        open = false;
-        return;
+  let from = start;
+  yield* overConnections(link, function* (connection) {
+    const range = tuple(
+      from === undefined ? null : tidToBytes(from),
+      stop === undefined ? null : tidToBytes(stop),
+    );
+    const id = link.wait(connection.call('iterator_start', range, same)) as number;
+    let open = true;
+    try {
+      for (;;) {
+        const item = itemsOf(link.wait(connection.call('iterator_next', tuple(id), same)));
+        if (!item) {
+          open = false;
+          return;
+        }
+        const [tidBytes, status, user, description, extension] = item;
+        const tid = tidFromBytes(tidBytes as Uint8Array);
+        from = (tid + 1n) as Tid;
+        yield new ServerTransaction(
+          link,
+          tid,
+          status === 'p' || (status instanceof Uint8Array && status[0] === 0x70) ? 'p' : ' ',
+          makeMeta(user, description, extension),
+        );
       }
-      const [tid, status, user, description, extension] = item;
-      yield new ServerTransaction(
-        link,
-        tidFromBytes(tid as Uint8Array),
-        status === 'p' || (status instanceof Uint8Array && status[0] === 0x70) ? 'p' : ' ',
-        makeMeta(user, description, extension),
-      );
+    } finally {
+      if (open && !connection.closed) connection.oneWay('iterator_gc', tuple([id]));
     }
-  } finally {
-    if (open && !connection.closed) connection.oneWay('iterator_gc', tuple([id]));
+  });
+}
+
+/** Yields what `read` yields, which is begun anew, after what it has yielded, when the connection is lost. */
+function* overConnections<Item>(
+  link: ServerLink,
+  read: (connection: ServerConnection) => Generator<Item>,
+): Generator<Item> {
+  for (;;) {
+    const connection = link.require();
+    try {
+      return yield* read(connection);
+    } catch (error) {
+      if (!isWorthAnother(error) || !connection.closed) throw error;
+    }
   }
 }
 
@@ -95,29 +118,36 @@ class ServerTransaction implements TransactionRecord {
 
   *records(): Generator<DataRecord> {
     const { link, tid } = this;
-    const connection = link.require();
-    const bytes = tidToBytes(tid);
-    const outer = link.wait(connection.call('iterator_start', tuple(bytes, bytes), same)) as number;
-    const dropped = [outer];
-    try {
-      link.wait(connection.call('iterator_next', tuple(outer), same));
-      const id = link.wait(connection.call('iterator_record_start', tuple(outer, bytes), same)) as number;
-      dropped.push(id);
-      for (;;) {
-        const item = itemsOf(link.wait(connection.call('iterator_record_next', tuple(id), same)));
-        if (!item) return;
-        const [oid, recordTid, data, dataTid] = item;
-        yield {
-          oid: oidFromBytes(oid as Uint8Array),
-          tid: tidFromBytes(recordTid as Uint8Array),
-          data: data instanceof Uint8Array ? Buffer.from(data) : null,
-          dataTid: dataTid instanceof Uint8Array ? tidFromBytes(dataTid) : undefined,
-        };
+    let yielded = 0;
+    yield* overConnections(link, function* (connection) {
+      const bytes = tidToBytes(tid);
+      const outer = link.wait(connection.call('iterator_start', tuple(bytes, bytes), same)) as number;
+      const dropped = [outer];
+      try {
+        link.wait(connection.call('iterator_next', tuple(outer), same));
+        const id = link.wait(connection.call('iterator_record_start', tuple(outer, bytes), same)) as number;
+        dropped.push(id);
+        for (let index = 0; ; index++) {
+          const item = itemsOf(link.wait(connection.call('iterator_record_next', tuple(id), same)));
+          if (!item) return;
+          if (index < yielded) continue;
+          yielded++;
+          yield recordOf(item);
+        }
+      } finally {
+        if (!connection.closed) connection.oneWay('iterator_gc', tuple(dropped));
       }
-    } finally {
-      if (!connection.closed) connection.oneWay('iterator_gc', tuple(dropped));
-    }
+    });
   }
+}
+
+function recordOf([oid, tid, data, dataTid]: readonly WireValue[]): DataRecord {
+  return {
+    oid: oidFromBytes(oid as Uint8Array),
+    tid: tidFromBytes(tid as Uint8Array),
+    data: data instanceof Uint8Array ? Buffer.from(data) : null,
+    dataTid: dataTid instanceof Uint8Array ? tidFromBytes(dataTid) : undefined,
+  };
 }
 
 /** How current records are shown as of a moment: what is newer is replaced by what was there before. */

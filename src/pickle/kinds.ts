@@ -7,8 +7,19 @@ import { PyInstance } from './instance';
 import { Complex, Decimal, Fraction, PyFloat } from './numbers';
 import { UUID } from './uuid';
 
-/** Prototypes seen so far, and whether their objects are built-in values. */
-const known = new WeakMap<object, boolean>();
+/** How objects are written, by their prototype. */
+export const Kind = {
+  /** A plain object, of whatever realm. */
+  plain: 0,
+  /** Of one of JavaScript's own classes, or of this room's. */
+  builtin: 1,
+  /** Of any other class, subclasses of those above among them. */
+  other: 2,
+} as const;
+export type Kind = (typeof Kind)[keyof typeof Kind];
+
+/** Prototypes seen so far. */
+const known = new WeakMap<object, Kind>();
 const own: readonly { prototype: object }[] = [
   ByteArray,
   Complex,
@@ -26,34 +37,33 @@ const own: readonly { prototype: object }[] = [
   UUID,
   Buffer,
 ];
-for (const cls of own) known.set(cls.prototype, true);
-known.set(PyInstance.prototype, false);
+for (const cls of own) known.set(cls.prototype, Kind.builtin);
+known.set(PyInstance.prototype, Kind.other);
 
-/** Whether an object's class is one of JavaScript's own or of this room's; a subclass of them is not. */
-export function isBuiltinPrototype(object: object): boolean {
-  const prototype = Object.getPrototypeOf(object) as object | null;
-  if (prototype === null) return true;
-  let answer = known.get(prototype);
-  if (answer === undefined) {
-    const constructor: unknown = Object.hasOwn(prototype, 'constructor') ? prototype.constructor : undefined;
-    answer = typeof constructor === 'function' && isNativeClass(constructor);
-    known.set(prototype, answer);
+/** The kind of the objects that have this prototype. */
+export function kindOf(prototype: object | null): Kind {
+  if (prototype === null || prototype === Object.prototype) return Kind.plain;
+  let kind = known.get(prototype);
+  if (kind === undefined) {
+    kind = kindOfNew(prototype);
+    known.set(prototype, kind);
   }
-  return answer;
+  return kind;
+}
+
+function kindOfNew(prototype: object): Kind {
+  const constructor: unknown = Object.hasOwn(prototype, 'constructor') ? prototype.constructor : undefined;
+  const isNative = typeof constructor === 'function' && isNativeClass(constructor);
+  // `Object.prototype` of another realm, or a bare object.
+  if (Object.getPrototypeOf(prototype) === null && (isNative || typeof constructor !== 'function'))
+    return Kind.plain;
+  return isNative ? Kind.builtin : Kind.other;
 }
 
 function isNativeClass(constructor: object): boolean {
   const source = Function.prototype.toString.call(constructor);
   // Node's URL is written in JavaScript.
   return /\{\s*\[native code\]\s*\}$/.test(source) || constructor === URL;
-}
-
-/** Whether objects with this prototype are plain: none, or `Object.prototype` of some realm, or a bare one above none. */
-export function isPlainPrototype(prototype: object | null): boolean {
-  if (prototype === null || prototype === Object.prototype) return true;
-  if (Object.getPrototypeOf(prototype) !== null) return false;
-  const constructor: unknown = Object.hasOwn(prototype, 'constructor') ? prototype.constructor : undefined;
-  return typeof constructor !== 'function' || isNativeClass(constructor);
 }
 
 /** The name of an object's class, for messages. */

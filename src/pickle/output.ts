@@ -207,6 +207,17 @@ export class Output {
     this.bytes(bytes);
   }
 
+  /** `C`, 8 bytes as two big-endian words, and the number that they get in the memo. */
+  bytes8(high: number, low: number, index: number): void {
+    if (this.#pos + 12 > this.#buf.length) this.#grow(12);
+    const p = this.#pos;
+    this.#buf[p] = 0x43;
+    this.#buf[p + 1] = 8;
+    this.#view.setInt32(p + 2, high);
+    this.#view.setInt32(p + 6, low);
+    this.#putAt(p + 10, index);
+  }
+
   /**
    * BINUNICODE: `X`, the length in bytes, UTF-8; lone surrogates as three bytes each. Then the number that it gets in the
    * memo.

@@ -14,7 +14,7 @@ import { PicklingError } from './errors';
 import { Frame, FrameStack } from './frames';
 import { Global } from './global';
 import type { Reduction, WriterOptions } from './interfaces';
-import { isBuiltinPrototype, isPlainPrototype, nameOfClass, whyNot } from './kinds';
+import { Kind, kindOf, nameOfClass, whyNot } from './kinds';
 import { PyInstance } from './instance';
 import { PyFloat } from './numbers';
 import { Output } from './output';
@@ -161,21 +161,17 @@ export class ValueWriter {
   }
 
   protected object(object: object): void {
+    const prototype = Object.getPrototypeOf(object) as object | null;
     if (Array.isArray(object)) {
-      if (Object.getPrototypeOf(object) === Array.prototype || isBuiltinPrototype(object)) {
-        if (Object.isFrozen(object)) this.tuple(object);
-        else this.list(object);
-        return;
-      }
-    } else {
-      const prototype = Object.getPrototypeOf(object) as object | null;
-      if (prototype === Object.prototype || isPlainPrototype(prototype)) {
-        this.plain(object);
-        return;
-      }
+      if (prototype !== Array.prototype && kindOf(prototype) === Kind.other) this.instance(object);
+      else if (Object.isFrozen(object)) this.tuple(object);
+      else this.list(object);
+      return;
     }
-    if (isBuiltinPrototype(object)) this.builtin(object);
-    else this.instance(object);
+    const kind = kindOf(prototype);
+    if (kind === Kind.other) this.instance(object);
+    else if (kind === Kind.plain) this.plain(object);
+    else this.builtin(object);
   }
 
   protected list(list: readonly unknown[]): void {

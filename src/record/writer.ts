@@ -15,9 +15,8 @@ export class RecordWriter {
   readonly #writer: PickleWriter;
   readonly #hooks: RecordWriterHooks;
   #references: Oid[] = [];
-  /** Numbers of the oids in the memo. Strong references also stand in `#references`. */
+  /** For each oid written, twice its number in the memo, and one more when it stands in `#references`. */
   #oids: Map<Oid, number> | undefined = undefined;
-  #strong: Set<Oid> | undefined = undefined;
 
   constructor(hooks: RecordWriterHooks) {
     this.#hooks = hooks;
@@ -49,7 +48,6 @@ export class RecordWriter {
   #begin(cls: ClassMeta): void {
     this.#references = [];
     this.#oids = undefined;
-    this.#strong = undefined;
     const writer = this.#writer;
     writer.reset();
     if (cls.form === 'class') {
@@ -66,8 +64,7 @@ export class RecordWriter {
     if (reference === undefined) return false;
     const { out } = this.#writer;
     if (reference.kind === 'strong') {
-      this.#noteStrong(reference.oid);
-      this.#oid(reference.oid);
+      this.#oid(reference.oid, 1);
       if (this.#namesClass(reference.cls)) {
         this.#writer.global(reference.cls.global);
         out.byte(0x86);
@@ -85,25 +82,21 @@ export class RecordWriter {
     return cls !== undefined && !Array.isArray(cls.newargs);
   }
 
-  #noteStrong(oid: Oid): void {
-    const strong = (this.#strong ??= new Set());
-    if (strong.has(oid)) return;
-    strong.add(oid);
-    this.#references.push(oid);
-  }
-
-  #oid(oid: Oid): void {
+  /** Writes an oid, and notes it as a reference when `strong` is 1. */
+  #oid(oid: Oid, strong: 0 | 1): void {
     const { out, memo } = this.#writer;
     const oids = (this.#oids ??= new Map());
-    const index = oids.get(oid);
-    if (index !== undefined) {
-      out.indexed(0x68, 0x6a, index);
-      return;
+    const known = oids.get(oid);
+    if (known === undefined) {
+      oids.set(oid, 2 * memo.count + strong);
+      if (oid < 0) oidToBytes(oid, oidBytes, 0);
+      const high = oid < 0 ? oidBytes.readInt32BE(0) : Math.floor(oid / 0x1_0000_0000);
+      out.bytes8(high, oid < 0 ? oidBytes.readInt32BE(4) : oid, memo.count++);
+    } else {
+      if (known % 2 < strong) oids.set(oid, known + 1);
+      out.indexed(0x68, 0x6a, Math.floor(known / 2));
     }
-    oids.set(oid, memo.count);
-    oidToBytes(oid, oidBytes, 0);
-    out.binBytes(oidBytes);
-    this.#writer.put();
+    if (strong === 1 && (known === undefined || known % 2 === 0)) this.#references.push(oid);
   }
 
   /** A list of a letter and a tuple; see the table in `persistent-id.ts`. */
@@ -115,14 +108,14 @@ export class RecordWriter {
     out.byte(0x28);
     if (reference.kind === 'weak') {
       writer.text('w');
-      this.#oid(reference.oid);
+      this.#oid(reference.oid, 0);
       if (reference.database !== undefined) writer.text(reference.database);
       out.byte(reference.database === undefined ? 0x85 : 0x86);
     } else {
       const named = this.#namesClass(reference.cls);
       writer.text(named ? 'm' : 'n');
       writer.text(reference.database);
-      this.#oid(reference.oid);
+      this.#oid(reference.oid, 0);
       if (named) writer.global(reference.cls!.global);
       out.byte(named ? 0x87 : 0x86);
     }

@@ -228,7 +228,7 @@ export class Loader {
 
 /** A tracked object without fields. */
 function bare(model: ClassModel, record: ObjectRecord): object {
-  const object = Object.create(model.prototype) as object;
+  const object = new model.Shell();
   stampNew(object, record);
   return object;
 }

@@ -19,6 +19,8 @@ export type BuiltinReader = (
 
 /** How many names are kept canonical in a process; a hostile pickle can't make this grow without bound. */
 const CANONICAL_LIMIT = 50_000;
+/** Longer names are none that a program has. */
+const LENGTH_LIMIT = 512;
 const canonical = new Map<string, Global>();
 
 /**
@@ -52,7 +54,7 @@ export class Global {
     let global = canonical.get(key);
     if (global === undefined) {
       global = new Global(module, name);
-      if (canonical.size < CANONICAL_LIMIT) canonical.set(key, global);
+      if (canonical.size < CANONICAL_LIMIT && key.length <= LENGTH_LIMIT) canonical.set(key, global);
     }
     return global;
   }

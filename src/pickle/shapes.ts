@@ -9,6 +9,8 @@
 type Maker = (stack: readonly unknown[], first: number) => Record<string, unknown>;
 
 const MAX_KEYS = 40;
+/** Longer keys are kept in no shape: 20,000 of any length would fill the memory. */
+const MAX_KEY_LENGTH = 256;
 const MAX_SHAPES = 20_000;
 const MAX_MAKERS = 1_000;
 /** How often a shape must come before code is generated for it. */
@@ -32,11 +34,13 @@ class Shape {
     this.safe = safe;
   }
 
-  next(key: string): Shape {
+  /** `undefined` for a key that is too long. */
+  next(key: string): Shape | undefined {
     const last = this.lastNext;
     if (last !== undefined && last.lastKey === key) return last;
     let next = this.nexts?.get(key);
     if (next === undefined) {
+      if (key.length > MAX_KEY_LENGTH) return undefined;
       if (shapes >= MAX_SHAPES) {
         // Start anew: endless different keys must neither fill the memory nor shut others out.
         shapes = makers = 0;
@@ -68,7 +72,9 @@ export function objectFromPairs(
   for (let i = first; i < end; i += 2) {
     const key = stack[i];
     if (typeof key !== 'string') return undefined;
-    shape = shape.next(key);
+    const next = shape.next(key);
+    if (next === undefined) return fillNew(stack, first, end);
+    shape = next;
   }
   if (shape.make !== undefined) return shape.make(stack, first);
   if (shape.safe && ++shape.uses >= WORTH_GENERATING && makers < MAX_MAKERS) {

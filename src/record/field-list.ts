@@ -14,6 +14,8 @@ export type FieldKind = WriteAs;
 const CANONICAL_LIMIT = 20_000;
 /** Longer lists are not kept: they are collections in disguise. */
 const LENGTH_LIMIT = 128;
+/** Nor are lists with a name longer than this: 20,000 of any length would fill the memory. */
+const NAME_LIMIT = 256;
 /** How often a list must be used before its names are prepared, and for how many lists that is done. */
 const WORTH_PREPARING = 4;
 const PREPARED_LIMIT = 2_000;
@@ -27,7 +29,7 @@ export class FieldList {
   readonly kinds: readonly FieldKind[];
   /** How many fields there are. */
   readonly length: number;
-  /** False for lists too long to be kept: then the same names come in another object each time. */
+  /** False for lists too long to be kept, or with a very long name: then the same names come in another object each time. */
   readonly canonical: boolean;
   /** The list with one more field that was met last after this one, and all of them. */
   #lastNext: FieldList | undefined = undefined;
@@ -91,7 +93,7 @@ export class FieldList {
     const key = `${kind}${name}`;
     let next = this.#nexts?.get(key);
     if (next === undefined) {
-      if (!this.canonical || this.length >= LENGTH_LIMIT) return undefined;
+      if (!this.canonical || this.length >= LENGTH_LIMIT || name.length > NAME_LIMIT) return undefined;
       if (canonicalCount >= CANONICAL_LIMIT) FieldList.#forgetAll();
       next = new FieldList([...this.names, name], [...this.kinds, kind], true);
       canonicalCount++;

@@ -75,6 +75,33 @@ describe('lists of fields', () => {
     expect(heapAfterCollection() - before).toBeLessThan(30 * 2 ** 20);
   });
 
+  test('names of any length leave the heap bounded too: of fields, of keys of a value, of classes', () => {
+    const before = heapAfterCollection();
+    const text = (value: string): string => {
+      const size = Buffer.alloc(4);
+      size.writeUInt32LE(value.length);
+      return `X${size.toString('latin1')}${value}`;
+    };
+    for (let i = 0; i < 100; i++) {
+      const name = `${i}${'x'.repeat(1_000_000)}`;
+      for (const bytes of [
+        `\x80\x03cm\nC\n.\x80\x03}${text(name)}K\x05s.`,
+        `\x80\x03cm\nC\n.\x80\x03}${text('value')}}${text(name)}K\x05ss.`,
+        `\x80\x03cm\n${name}\n.\x80\x03}${text('value')}K\x05s.`,
+      ]) {
+        const { cls, fields, values } = reader.read(Buffer.from(bytes, 'latin1'));
+        const value: unknown = values[0];
+        const found = typeof value === 'object' ? (value as Record<string, unknown>)[name] : value;
+        if (found !== 5 || ![cls.name, fields!.names[0], Object.keys(value as object)[0]].includes(name)) {
+          throw new Error(`name ${i} is damaged`);
+        }
+      }
+    }
+    // V8 lets go of the keys of dead objects in the second collection.
+    heapAfterCollection();
+    expect(heapAfterCollection() - before).toBeLessThan(20 * 2 ** 20);
+  });
+
   test('a state of very many fields is read and written like another', () => {
     const state = Object.fromEntries(Array.from({ length: 2500 }, (_, i) => [`f${i}`, i % 2 ? i : i + 0.5]));
     const { fields, values } = reader.read(write(state));
@@ -283,6 +310,35 @@ describe('other states', () => {
     const { fields, values } = reader.read(writer.write(account, own));
     expect(fields!.names).toEqual(['a', 'self']);
     expect(Object.keys(values[1] as object)).toEqual(['a', 'self']);
+  });
+});
+
+describe('depth', () => {
+  const nested = (depth: number): unknown => {
+    let value: unknown = 1;
+    for (let i = 0; i < depth; i++) value = i % 2 === 0 ? [value] : { value };
+    return value;
+  };
+
+  test('of 10,000 is written, read, scanned and shown; beyond is an error, with the beginning of the path', () => {
+    // The dict of the fields is the outermost level when it is written.
+    const record = write({ id: 1, value: nested(9_999) });
+    expect(reader.read(record).fields!.names).toEqual(['id', 'value']);
+    expect(reader.read(record).values[0]).toBe(1);
+    expect(references(record)).toEqual([]);
+    expect(scanReferences(record)).toEqual([]);
+    expect(() => write({ id: 1, value: nested(10_001) })).toThrow(
+      /^value\[0\]\.value\[0\].*nested more than 10000 deep/,
+    );
+  });
+
+  test('beyond it a record is refused by the reader, and taken by the scanner, which builds nothing', () => {
+    const deep = Buffer.from(
+      `\x80\x03cm\nC\nq\0.\x80\x03}q\x01X\x01\0\0\0vq\x02${']'.repeat(10_001)}C\x08\0\0\0\0\0\0\0\x05h\0\x86Q${'a'.repeat(10_001)}s.`,
+      'latin1',
+    );
+    for (let i = 0; i < 6; i++) expect(() => reader.read(deep)).toThrow(/nested more than 10000 deep/);
+    expect(references(deep)).toEqual([5]);
   });
 });
 

@@ -216,7 +216,7 @@ export interface StorageInstance extends Committer, OptionalCommitCalls {
 
   /**
    * Which of these objects do not exist now, whatever the snapshot shows. Called during a commit, between `tpcBegin` and
-   * `tpcVote`: what exists then exists when the transaction is committed.
+   * `tpcVote`: what exists then exists when the transaction is committed, or the vote refuses it (retryable).
    */
   missing(oids: readonly Oid[]): readonly Oid[];
 

@@ -38,7 +38,10 @@ export class BulkRows {
   /** Copies current revisions to the history, under ids from `first` on. */
   supersede(first: number, oids: readonly Oid[]): void {
     const { changes } = this.#supersede.run(first, `[${oids.join()}]`);
-    if (changes !== oids.length)
-      throw new Error(`${oids.length} rows were to be superseded, not ${changes}.`);
+    if (changes !== oids.length) {
+      throw new CorruptionError(
+        `The table of objects is damaged: of ${oids.length} rows that were there only ${changes} could be copied.`,
+      );
+    }
   }
 }

@@ -9,6 +9,7 @@ import type { Engine } from './engine';
 import { checkIdentity, type Handle } from './handle';
 import type { SqliteInstance } from './instance';
 import { OidSource } from './oid-source';
+import { Revisions } from './revisions';
 import { WriteContext, WriteTransaction, type Stored } from './write-transaction';
 
 /** Buffered changes of more bytes than this are written before the vote, under the write lock. */
@@ -53,7 +54,9 @@ export class SqliteCommitter {
   readonly #context: WriteContext;
   readonly #oids: OidSource;
   readonly #lock: CommitLock;
-  readonly #committed: (pages: number, instance: SqliteInstance | undefined) => void;
+  readonly #afterCommit: (pages: number, instance: SqliteInstance | undefined) => void;
+  /** What is committed, as the reader sees it. */
+  readonly #committed: Revisions;
   #current: Current | undefined;
 
   /** @param committed called after each commit, with about how many pages it wrote and who made it */
@@ -64,7 +67,8 @@ export class SqliteCommitter {
   ) {
     this.#engine = engine;
     this.#blobs = blobs;
-    this.#committed = committed;
+    this.#afterCommit = committed;
+    this.#committed = new Revisions(engine.reader, engine.tids);
     this.#oids = new OidSource(engine);
     this.#context = new WriteContext(engine, engine.writer, this.#oids, blobs);
     this.#lock = new CommitLock(engine.path);
@@ -195,11 +199,14 @@ export class SqliteCommitter {
     return new WriteContext(this.#engine, handle, this.#oids, this.#blobs);
   }
 
-  /** Which objects do not exist; from here on the transaction holds the write lock, so that the answer stays true. */
+  /**
+   * Which objects do not exist. The answer stays true for the transaction: either it holds the write lock from here on, or
+   * the vote finds out that something was removed after its instance had looked for removals.
+   */
   missing(oids: readonly Oid[], txn: TransactionMetaData | undefined): readonly Oid[] {
-    if (txn !== undefined && this.#current?.txn === txn) this.#enter(this.#current);
-    const { revisions } = this.#context;
-    return oids.filter((oid) => !revisions.exists(oid));
+    const current = this.#current?.txn === txn ? this.#current : undefined;
+    if (current !== undefined && current.instance?.knownRemovals === undefined) this.#enter(current);
+    return (current?.writing ? this.#context.revisions : this.#committed).missing(oids);
   }
 
   tpcVote(txn: TransactionMetaData): readonly Oid[] {
@@ -223,7 +230,6 @@ export class SqliteCommitter {
 
   #vote(current: Current, writing: WriteTransaction): readonly Oid[] {
     return this.#guarded(() => {
-      this.#checkRemovals(current, writing);
       this.#apply(current, writing);
       if (!current.voted) writing.finish(current.txn, current.status);
       current.voted = true;
@@ -252,8 +258,8 @@ export class SqliteCommitter {
     this.#oids.committed();
     this.#end(txn);
     callback?.(tid);
-    // An object's page and that of its former revision, and the index; then what is large.
-    this.#committed(2 + 3 * changed.length + current.written / 4_096, current.instance);
+    // An object's page; that of the transaction, and those of what was superseded and of what is large.
+    this.#afterCommit(2 + changed.length + current.written / 2_048, current.instance);
     return tid;
   }
 
@@ -332,6 +338,7 @@ export class SqliteCommitter {
 
   #apply(current: Current, writing: WriteTransaction): void {
     const { changes } = current;
+    this.#checkRemovals(current, writing);
     const many = changes.length >= MANY ? manyStores(changes) : undefined;
     if (many) writing.storeMany(many);
     for (const change of changes) {
@@ -350,7 +357,8 @@ export class SqliteCommitter {
   #checkRemovals({ instance, changes }: Current, writing: WriteTransaction): void {
     if (writing.handle !== this.#engine.writer) return;
     if (instance?.knownRemovals === undefined || instance.knownRemovals === writing.removals()) return;
-    const stored = new Set(changes.map(({ oid }) => oid));
+    const stored = new Set(writing.changed);
+    for (const { oid } of changes) stored.add(oid);
     for (const change of changes) {
       if (change.kind === 'store')
         writing.checkReferences(change.oid, change.data!, change.references, stored);

@@ -50,6 +50,8 @@ export class Revisions {
   readonly #handle: Handle;
   readonly #tids: Tids;
   readonly #current: Statement<Buffer>;
+  readonly #exists: Statement<number>;
+  readonly #missing: Statement<number>;
   readonly #former: Statement<Buffer>;
   readonly #first: Statement<number>;
 
@@ -57,6 +59,14 @@ export class Revisions {
     this.#handle = handle;
     this.#tids = tids;
     this.#current = handle.prepare<Buffer>('SELECT state FROM object WHERE oid = ?').pluck();
+    this.#exists = handle
+      .prepare<number>(`SELECT length(state) > ${HEADER} FROM object WHERE oid = ?`)
+      .pluck();
+    this.#missing = handle
+      .prepare<number>(
+        `SELECT value FROM json_each(?) LEFT JOIN object ON oid = value WHERE ifnull(length(state), 0) <= ${HEADER}`,
+      )
+      .pluck();
     this.#former = handle.prepare<Buffer>('SELECT state FROM history WHERE id = ?').pluck();
     this.#first = handle.prepare<number>('SELECT min(id) FROM history').pluck();
   }
@@ -79,8 +89,22 @@ export class Revisions {
 
   /** Whether the object exists now. */
   exists(oid: Oid): boolean {
-    const row = this.currentRow(oid);
-    return row !== undefined && row.length > HEADER;
+    try {
+      return this.#exists.get(oid >= 0 ? oid : oidKey(oid)) === 1;
+    } catch (error) {
+      throw this.#handle.failed(error);
+    }
+  }
+
+  /** Those of these objects that do not exist now. */
+  missing(oids: readonly Oid[]): Oid[] {
+    if (oids.some((oid) => oid < 0)) return oids.filter((oid) => !this.exists(oid));
+    try {
+      const missing = new Set<number>(this.#missing.all(`[${oids.join()}]`));
+      return missing.size === 0 ? [] : oids.filter((oid) => missing.has(oid));
+    } catch (error) {
+      throw this.#handle.failed(error);
+    }
   }
 
   /** The revision in a row. `POSKeyError` for a deletion. */

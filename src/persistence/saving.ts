@@ -1,6 +1,6 @@
 /** From live objects to records: a work list, so that depth costs no stack. */
 import { InvalidObjectReference } from '../errors';
-import { ZERO_TID, type Oid } from '../ids';
+import { ROOT_OID, ZERO_TID, type Oid } from '../ids';
 import { PicklingError } from '../pickle/index';
 import { FieldList, RecordWriter, type ClassMeta, type Reference } from '../record/index';
 import { adopt } from './adoption';
@@ -15,6 +15,7 @@ import type { Loader, StateForm } from './loading';
 import { INSIDE, watchedValues } from './exposure';
 import { ManagedContainer, type Managed } from './managed';
 import { claim } from './ownership';
+import { placeOf } from './place';
 import { ForeignRef, Ref } from './ref';
 import { recordOf, Status, type ObjectRecord } from './stamp';
 import { ensureLoaded } from './tracked';
@@ -90,7 +91,7 @@ export class Saver {
     try {
       data = this.#write(object, record, cls);
     } catch (error) {
-      if (error instanceof PicklingError) throw explained(error.within(cls.toString()), oid);
+      if (error instanceof PicklingError) throw explained(error, placeOf(error, object, oid, cls), oid);
       throw error;
     }
     return {
@@ -272,9 +273,10 @@ function inForm({ slots, dict }: StateForm, names: readonly string[], values: re
 }
 
 /** Adds the oid, and the advice that only this floor can give. */
-function explained(error: PicklingError, oid: Oid): UnsavableValueError {
-  const advice = error.reason.includes('function')
-    ? '; make it a method of the class, or mark the field @transient'
-    : '';
-  return new UnsavableValueError(error.path, `${error.reason}${advice}`, oid, { cause: error });
+function explained(error: PicklingError, path: string, oid: Oid): UnsavableValueError {
+  const advice =
+    error.reason.includes('function') && oid !== ROOT_OID
+      ? '; make it a method of the class, or mark the field @transient'
+      : '';
+  return new UnsavableValueError(path, `${error.reason}${advice}`, oid, { cause: error });
 }

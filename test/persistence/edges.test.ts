@@ -1,6 +1,14 @@
 /** What leaves a program, and what is said to programmers. */
 import { Exclude } from 'class-transformer';
-import { oidOf, persistent, Registry, toPlain, value } from '../../src/persistence/index';
+import {
+  oidOf,
+  persistent,
+  PersistentList,
+  PersistentMapping,
+  Registry,
+  toPlain,
+  value,
+} from '../../src/persistence/index';
 import { MapJar, Records } from './map-jar';
 
 @value('edges.Money')
@@ -104,4 +112,36 @@ test('a second copy of the package is told of, and works by itself', () => {
     expect(() => jar.cache.add(new Node('x'))).toThrow('no persistent class');
   });
   spy.mockRestore();
+});
+
+describe('what can not be saved is named as the program would write it', () => {
+  const no = (): number => 1;
+
+  test.each<[string, string, unknown]>([
+    ['root.x', 'x', no],
+    ['root.x[1].on', 'x', [1, { on: no }]],
+    ['root["a \\"b\\""].on', 'a "b"', { on: no }],
+    ['root.data.data', 'data', { data: no }],
+    ['root["1"]', '1', no],
+    ['edges.Node.others[0]', 'x', Object.assign(new Node('n'), { others: [no] })],
+    ['persistent.mapping.PersistentMapping.get("k")[0]', 'x', new PersistentMapping([['k', [no]]])],
+    ['persistent.mapping.PersistentMapping.get(1)', 'x', new PersistentMapping([[1, no]])],
+    ['persistent.list.PersistentList[1].on', 'x', new PersistentList([1, { on: no }])],
+  ])('%s', (path, name, value) => {
+    const jar = new MapJar();
+    const root = jar.root(() => new PersistentMapping<string, unknown>());
+    root.set(name, value);
+    expect(() => jar.commit()).toThrow(
+      expect.objectContaining({
+        path,
+        message: expect.stringMatching(/: functions cannot be saved/) as string,
+      }),
+    );
+  });
+
+  test('a function in the root gets no advice that is for classes', () => {
+    const jar = new MapJar();
+    jar.root(() => new PersistentMapping<string, unknown>()).set('x', no);
+    expect(() => jar.commit()).toThrow(/^root\.x: functions cannot be saved$/);
+  });
 });

@@ -32,6 +32,8 @@ interface ServeFlags {
   readonly pidFile?: string;
   readonly maxMessageBytes?: number;
   readonly maxConnections?: number;
+  readonly maxTransactionChanges?: number;
+  readonly maxTransactionBytes?: number;
   readonly logLevel: string;
 }
 
@@ -67,6 +69,8 @@ export function serveCommand(): Command {
     .option('--pid-file <file>', 'write the process id there')
     .option('--max-message-bytes <n>', 'longest message taken from a client', number)
     .option('--max-connections <n>', 'clients at the same time', number)
+    .option('--max-transaction-changes <n>', 'objects that one transaction may store', number)
+    .option('--max-transaction-bytes <n>', 'bytes of their records', number)
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal, silent', 'info')
     .action((databases: string[], flags: ServeFlags) => serve(databases, flags));
 }
@@ -96,6 +100,8 @@ async function serve(databases: readonly string[], flags: ServeFlags): Promise<v
       packGc: flags.packGc,
       maxMessageBytes: flags.maxMessageBytes,
       maxConnections: flags.maxConnections,
+      maxTransactionChanges: flags.maxTransactionChanges,
+      maxTransactionBytes: flags.maxTransactionBytes,
       sharedBlobDirectory: flags.sharedBlobs && !flags.readOnly ? sharedBlobDirectories(storages) : undefined,
       tls,
       logger: log,

@@ -21,6 +21,7 @@ import type { HostedStorage } from './hosted-storage';
 import type { ServerLogger } from './logger';
 import { callMethod, UnknownMethodError, type MethodContext, type MethodResult } from './methods';
 import { Session, type SessionConnection } from './session';
+import type { TransactionLimits } from './transaction-log';
 
 /** Before a client has registered, its messages may not be longer than this. */
 const UNREGISTERED_LIMIT = 16_384;
@@ -38,6 +39,7 @@ export interface ConnectionServer {
   readonly maxQueuedBytes: number;
   readonly handshakeTimeout: number;
   readonly transactionTimeout: number | undefined;
+  readonly transactionLimits: TransactionLimits;
   readonly log: ServerLogger;
   storage(id: string): HostedStorage | undefined;
   /** Counters of a storage, or of all. */
@@ -195,7 +197,11 @@ export class ClientConnection implements SessionConnection {
     this.#session = new Session(
       hosted,
       this,
-      { readOnly: readOnly || this.server.readOnly, transactionTimeout: this.server.transactionTimeout },
+      {
+        readOnly: readOnly || this.server.readOnly,
+        transactionTimeout: this.server.transactionTimeout,
+        transactionLimits: this.server.transactionLimits,
+      },
       this.server.log,
     );
     this.#context = this.#makeContext(this.#session);

@@ -49,6 +49,10 @@ export interface ZeoServerOptions {
   readonly maxMessageBytes?: number;
   /** Bytes that may wait for a client that does not read before it is disconnected. Default 64 MiB. */
   readonly maxQueuedBytes?: number;
+  /** Changes that one transaction may ask for; each takes some 100 bytes of memory until it is committed. Default 2,000,000. */
+  readonly maxTransactionChanges?: number;
+  /** Bytes of the records of one transaction; beyond a few MiB they wait in a temporary file. Default 4 GiB. */
+  readonly maxTransactionBytes?: number;
   /** Clients at the same time. Default 10,000. */
   readonly maxConnections?: number;
   /** Milliseconds in which a client must have registered. Default 10,000. */
@@ -220,6 +224,10 @@ export class ZeoServer {
       maxQueuedBytes: options.maxQueuedBytes ?? 64 << 20,
       handshakeTimeout: options.handshakeTimeout ?? 10_000,
       transactionTimeout: options.transactionTimeout,
+      transactionLimits: {
+        operations: options.maxTransactionChanges ?? 2_000_000,
+        bytes: options.maxTransactionBytes ?? 2 ** 32,
+      },
       log: this.#log,
       storage: (id) => this.#hosted.get(id),
       status: (hosted) => statusToWire(this.#status(hosted)),

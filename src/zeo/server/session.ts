@@ -7,7 +7,7 @@ import { BlobUpload } from './blob-transfer';
 import type { HostedStorage, StorageClient } from './hosted-storage';
 import { ClientIterators } from './iterators';
 import type { ServerLogger } from './logger';
-import { TransactionLog, type LoggedOperation } from './transaction-log';
+import { TransactionLog, type LoggedOperation, type TransactionLimits } from './transaction-log';
 import { prepareCommit } from './vote';
 
 /** What a session needs of the connection that carries it. */
@@ -27,6 +27,7 @@ export interface SessionOptions {
   readonly readOnly: boolean;
   /** Milliseconds between vote and finish; `undefined`: no limit. */
   readonly transactionTimeout: number | undefined;
+  readonly transactionLimits: TransactionLimits;
 }
 
 /** One client of one storage: its transaction and its iterators. */
@@ -88,7 +89,7 @@ export class Session implements StorageClient {
       if (this.transaction.key === key) return;
       throw new StorageTransactionError('A client can have one transaction at a time.');
     }
-    this.transaction = new TransactionLog(key, meta, tid, status);
+    this.transaction = new TransactionLog(key, meta, tid, status, this.options.transactionLimits);
     this.#changed = [];
     this.hosted.stats.activeTransactions++;
   }

@@ -1,11 +1,22 @@
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
+import { StorageError } from '../../errors';
 import type { Oid, Tid } from '../../ids';
 import type { TransactionMetaData, TransactionStatus } from '../../storage/index';
 
 /** Records beyond this many bytes in one transaction wait in a file. */
-const MEMORY_BYTES = 8 << 20;
+const MEMORY_BYTES = 16 << 20;
+/** What a record takes beside its bytes. */
+const OVERHEAD = 128;
+
+/** How much one transaction may ask for. */
+export interface TransactionLimits {
+  /** Stores, checks, deletions and undos. */
+  readonly operations: number;
+  /** Bytes of records. */
+  readonly bytes: number;
+}
 
 /** One step of a transaction, as the client asked for it. */
 export type LoggedOperation =
@@ -35,6 +46,7 @@ export class TransactionLog {
   readonly operations: LoggedOperation[] = [];
   /** Bytes of the records. */
   bytes = 0;
+  #inMemory = 0;
   readonly #uploads = new Set<string>();
   #file: { readonly descriptor: number; size: number } | undefined;
 
@@ -44,9 +56,16 @@ export class TransactionLog {
     readonly meta: TransactionMetaData,
     readonly tid: Tid | undefined,
     readonly status: TransactionStatus,
+    private readonly limits: TransactionLimits,
   ) {}
 
+  /** Throws `StorageError` beyond the limits. */
   add(operation: LoggedOperation): void {
+    if (this.operations.length >= this.limits.operations) {
+      throw new StorageError(
+        `A transaction may not ask for more than ${this.limits.operations} changes here.`,
+      );
+    }
     this.operations.push(operation);
     if (operation.op === 'blob') this.#uploads.add(operation.path);
   }
@@ -54,7 +73,13 @@ export class TransactionLog {
   /** Takes a copy of a record: what arrives shares memory with everything that arrived together. */
   keep(data: Uint8Array): LoggedData {
     this.bytes += data.length;
-    if (this.bytes <= MEMORY_BYTES) return Buffer.from(data);
+    if (this.bytes > this.limits.bytes) {
+      throw new StorageError(
+        `The records of a transaction may not have more than ${this.limits.bytes} bytes here.`,
+      );
+    }
+    this.#inMemory += data.length + OVERHEAD;
+    if (this.#inMemory <= MEMORY_BYTES) return Buffer.from(data);
     const file = (this.#file ??= openSpill());
     // A disk that is nearly full takes a part only.
     for (let done = 0; done < data.length;)

@@ -1,0 +1,243 @@
+/** Clients that take too much, or give too little: what they get, and that others do not notice. */
+import { connect, type Socket } from 'node:net';
+import { MAX_TID, tidToBytes } from '../../../src/ids';
+import { MemoryStorage } from '../../../src/storage';
+import { ZeoServer, type ServerLogger, type ZeoServerOptions } from '../../../src/zeo';
+import { frame } from '../../../src/zeo/wire/frames';
+import { itemsOf, tuple } from '../../../src/zeo/wire/values';
+import { RawPeer } from '../raw-peer';
+
+const NEW = Buffer.alloc(8);
+const EMPTY = Buffer.alloc(0);
+const LATEST = Buffer.from(tidToBytes(MAX_TID));
+const RECORD = Buffer.from('\x80\x03ctest\nThing\n.\x80\x03}.', 'latin1');
+
+let server: ZeoServer;
+let storage: MemoryStorage;
+let port: number;
+let lines: string[] = [];
+const peers: RawPeer[] = [];
+
+async function start(options: Partial<ZeoServerOptions> = {}): Promise<void> {
+  const line = (fields: object, text: string): void => void lines.push(`${text} ${JSON.stringify(fields)}`);
+  const logger: ServerLogger = { info: line, warn: line, error: line, fatal: line };
+  storage = new MemoryStorage();
+  server = new ZeoServer({ storages: { '1': storage }, logger, ...options });
+  port = ((await server.listen({ host: '127.0.0.1', port: 0 })) as { port: number }).port;
+}
+
+function peer(): RawPeer {
+  const made = new RawPeer(port);
+  peers.push(made);
+  return made;
+}
+
+afterEach(async () => {
+  for (const each of peers.splice(0)) each.destroy();
+  await server.close();
+  storage.close();
+  lines = [];
+});
+
+function oid(number: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeUInt32BE(number, 4);
+  return bytes;
+}
+
+function begin(client: RawPeer): void {
+  client.oneWay('tpc_begin', 1, EMPTY, EMPTY, new Map(), null, ' ');
+}
+
+async function commit(client: RawPeer, object: Buffer, serial: Buffer, data = RECORD): Promise<Buffer> {
+  begin(client);
+  client.oneWay('storea', object, serial, data, 1);
+  expect((await client.call('vote', 1)).flag).toBe(0);
+  return Buffer.from((await client.call('tpc_finish', 1)).args as Uint8Array);
+}
+
+/** The 99th of a hundred waits for an answer, in milliseconds, of many. */
+async function slowest(client: RawPeer, rounds: number, between: (round: number) => void): Promise<number> {
+  const times: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    between(round);
+    const began = performance.now();
+    await client.call('ping');
+    times.push(performance.now() - began);
+    client.messages.length = 0;
+  }
+  return times.sort((a, b) => a - b)[Math.floor(rounds * 0.99)]!;
+}
+
+describe('a transaction that goes nowhere', () => {
+  it('of a client that never votes holds nobody up, and is forgotten when the client goes', async () => {
+    await start({ transactionTimeout: 100 });
+    const idle = await peer().register();
+    begin(idle);
+    idle.oneWay('storea', oid(1), NEW, RECORD, 1);
+    const other = await peer().register();
+    await commit(other, oid(1), NEW);
+    // The time limit is for those who hold the lock; it does not.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(idle.closed).toBe(false);
+    expect(server.status().get('1')).toMatchObject({ active_txns: 1, waiting: 0, lock_time: null });
+    const late = await idle.call('vote', 1);
+    expect(itemsOf(late.args)![0]).toBe('ZODB.POSException.ConflictError');
+    begin(idle);
+    await idle.call('ping');
+    idle.destroy();
+    await other.until(() => server.status().get('1')!.active_txns === 0);
+    expect(lines.some((text) => text.startsWith('Disconnected during a transaction; it is aborted'))).toBe(
+      true,
+    );
+  });
+
+  it('in a frame that is cut off is aborted; nothing of it is stored', async () => {
+    await start();
+    const bad = await peer().register();
+    begin(bad);
+    bad.oneWay('storea', oid(1), NEW, RECORD, 1);
+    const vote = bad.codec.encode(7, false, 'vote', tuple(1));
+    bad.socket.write(vote.subarray(0, vote.length - 3));
+    bad.socket.end();
+    const other = await peer().register();
+    await other.until(() => server.status().get('1')!.connections === 1);
+    expect(server.status().get('1')).toMatchObject({ active_txns: 0, aborts: 1, commits: 0 });
+    await commit(other, oid(1), NEW);
+  });
+
+  it('with more changes, or more bytes, than the server takes ends the connection', async () => {
+    await start({ maxTransactionChanges: 1000, maxTransactionBytes: 1 << 20 });
+    const many = await peer().register();
+    begin(many);
+    for (let number = 0; number <= 1000; number++) {
+      many.oneWay('checkCurrentSerialInTransaction', oid(number), NEW, 1);
+    }
+    await many.end();
+    expect(lines.join('\n')).toContain('may not ask for more than 1000 changes');
+    const large = await peer().register();
+    begin(large);
+    for (let number = 0; number < 3; number++) {
+      large.oneWay('storea', oid(number), NEW, Buffer.alloc(500_000), 1);
+    }
+    await large.end();
+    expect(lines.join('\n')).toContain('may not have more than 1048576 bytes');
+    expect(server.status().get('1')!.active_txns).toBe(0);
+  });
+});
+
+describe('a client that asks and does not read', () => {
+  it('gets no more done until it does; then it gets everything', async () => {
+    await start();
+    const other = await peer().register();
+    await commit(other, oid(1), NEW, Buffer.concat([RECORD, Buffer.alloc(50_000)]));
+    const loads = (): number => server.status().get('1')!.loads;
+    const slow = await peer().register();
+    slow.socket.pause();
+    const wanted = 2000;
+    for (let number = 1; number <= wanted; number++)
+      slow.send(number, false, 'loadBefore', tuple(oid(1), LATEST));
+    let seen = -1;
+    while (loads() !== seen) {
+      seen = loads();
+      await slowest(other, 50, () => undefined);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    expect(seen).toBeGreaterThan(0);
+    // 100 MB were asked for; what the system's buffers hold and 1 MiB were answered.
+    expect(seen).toBeLessThan(wanted / 2);
+    slow.socket.resume();
+    await slow.until(() => slow.messages.length >= wanted, 20_000);
+    expect(loads()).toBe(wanted);
+  });
+});
+
+describe('sockets without end', () => {
+  it('beyond the limit are refused, with a line in the log', async () => {
+    await start({ maxConnections: 2 });
+    const [first, second] = [await peer().register(), await peer().register()];
+    const third = peer();
+    await third.end();
+    expect(lines.some((text) => text.startsWith('connection refused: there are too many'))).toBe(true);
+    second.destroy();
+    await first.until(() => server.connectionCount === 1);
+    await peer().register();
+  });
+
+  it('that promise much and send a byte now and then cost neither memory nor time, registered or not', async () => {
+    await start({ handshakeTimeout: 60_000 });
+    const other = await peer().register();
+    await slowest(other, 500, () => undefined);
+    const alone = await slowest(other, 500, () => undefined);
+    const sockets: Socket[] = [];
+    const registered = await Promise.all(Array.from({ length: 50 }, () => peer().register()));
+    for (let count = 0; count < 1000; count++) {
+      const socket = connect(port, '127.0.0.1');
+      socket.on('error', () => undefined);
+      socket.write(Buffer.from('00000040', 'hex'));
+      sockets.push(socket);
+    }
+    await other.until(() => server.connectionCount === 1051);
+    const before = process.memoryUsage().rss;
+    // Within the limit of 256 MiB.
+    for (const { socket } of registered) socket.write(Buffer.from('0f000000', 'hex'));
+    const crowded = await slowest(other, 500, (round) => {
+      for (let count = 0; count < 4; count++) sockets[(round * 4 + count) % 1000]!.write('x');
+      registered[round % 50]!.socket.write('x');
+    });
+    // Each costs at most 1 MiB of what it promised, and what it sent; both ends are in this process.
+    expect(process.memoryUsage().rss - before).toBeLessThan(100 << 20);
+    // The same, within what a busy machine adds.
+    expect(crowded).toBeLessThan(Math.max(alone * 5, 20));
+    for (const socket of sockets) socket.destroy();
+  });
+
+  it('that declare 4 GiB after they registered are closed at once', async () => {
+    await start();
+    const bad = await peer().register();
+    bad.socket.write(Buffer.from('ffffffff00', 'hex'));
+    await bad.end();
+    expect(lines.join('\n')).toContain('announced a message of 4294967295 bytes');
+  });
+
+  it('that ask "ruok" again and again are answered, each once', async () => {
+    await start();
+    for (let round = 0; round < 50; round++) {
+      const socket = connect(port, '127.0.0.1');
+      for (let count = 0; count < 3; count++) socket.write(frame(Buffer.from('ruok')));
+      let text = '';
+      for await (const chunk of socket) text += String(chunk);
+      expect(text.match(/last-transaction/g)).toHaveLength(1);
+    }
+    expect(server.connectionCount).toBe(0);
+  });
+});
+
+describe('a client that was away', () => {
+  it.each([
+    ['within the queue', { invalidationQueueSize: 10 }, [1, 2, 3]],
+    ['longer than the queue reaches', { invalidationQueueSize: 1 }, undefined],
+    [
+      'longer, with an age for which the storage is asked',
+      { invalidationQueueSize: 1, invalidationAge: 60 },
+      [1, 2, 3],
+    ],
+    ['longer than that age', { invalidationQueueSize: 1, invalidationAge: 0 }, undefined],
+  ])('%s', async (_, options, expected) => {
+    await start(options);
+    const client = await peer().register();
+    const first = await commit(client, oid(9), NEW);
+    for (const number of [1, 2]) await commit(client, oid(number), NEW);
+    const last = await commit(client, oid(3), NEW);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const reply = await client.call('getInvalidations', first);
+    if (!expected) return expect(reply.args).toBeNull();
+    const [tid, oids] = itemsOf(reply.args)!;
+    expect(Buffer.from(tid as Uint8Array)).toEqual(last);
+    expect(
+      itemsOf(oids)!
+        .map((bytes) => Buffer.from(bytes as Uint8Array).readUInt32BE(4))
+        .sort(),
+    ).toEqual(expected);
+  });
+});

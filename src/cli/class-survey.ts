@@ -81,7 +81,17 @@ function typeOf(value: unknown, depth: number): string {
 
 function referenceType({ kind, cls }: StoredReference): string {
   if (cls === undefined) return 'object';
-  return kind === 'weak' ? 'unknown' : `@${cls.module}.${cls.name}`;
+  return kind === 'weak' ? 'unknown' : referenceMark(`${cls.module}.${cls.name}`);
+}
+
+/** Stands for a class in a type. A name comes from the database and can be any text, so it is written as hexadecimal digits. */
+function referenceMark(name: string): string {
+  return `@${Buffer.from(name).toString('hex')}`;
+}
+
+/** Puts in a type what each mark of a class stands for. */
+export function replaceReferences(type: string, replace: (name: string) => string): string {
+  return type.replace(/@([0-9a-f]+)/g, (_, mark: string) => replace(Buffer.from(mark, 'hex').toString()));
 }
 
 /** Types joined by `|`, each once. */

@@ -1,4 +1,4 @@
-import { union, type SurveyedClass } from './class-survey';
+import { replaceReferences, union, type SurveyedClass } from './class-survey';
 
 /** Classes that `zodb` has itself: how a reference to one is typed, and where it is imported from. */
 const KNOWN: readonly (readonly [name: RegExp, type: (name: string) => string, from: string])[] = [
@@ -15,6 +15,14 @@ const KNOWN: readonly (readonly [name: RegExp, type: (name: string) => string, f
 ];
 /** Parts of trees and other classes that programs never name. */
 const HIDDEN = /^(BTrees\.|persistent\.|ZODB\.)/;
+
+/** Names that mean something else in the module: words of the language, types, imports. */
+const RESERVED: readonly string[] = (
+  'break case catch class const continue debugger default delete do else enum export extends false finally for function if ' +
+  'implements import in instanceof interface let new null package private protected public return static super switch this ' +
+  'throw true try typeof var void while with yield any boolean never number object string symbol undefined unknown bigint ' +
+  'Date Map Record Set Uint8Array persistent PersistentMapping PersistentList Blob Length'
+).split(' ');
 
 /** A module of decorated classes for what a database holds: something to begin with, to be read and mended. */
 export function emitTypeScript(classes: readonly SurveyedClass[]): string {
@@ -48,13 +56,13 @@ function emitClass(
   ].join('\n');
 }
 
-/** Replaces `@module.Class` by the name that the class has here. */
+/** Replaces marks of classes by the names that they have here. */
 function resolveTypes(
   type: string,
   names: ReadonlyMap<string, string>,
   imports: Map<string, Set<string>>,
 ): string {
-  return type.replace(/@([\w.]+)/g, (_, stored: string) => {
+  return replaceReferences(type, (stored) => {
     const own = names.get(stored);
     if (own !== undefined) return own;
     const known = KNOWN.find(([pattern]) => pattern.test(stored));
@@ -70,11 +78,12 @@ function resolveTypes(
 
 /** Class names as they are stored; where two modules have the same, with the module before them. */
 function uniqueNames(classes: readonly SurveyedClass[]): Map<string, string> {
-  const taken = new Set<string>();
+  const taken = new Set(RESERVED);
   const names = new Map<string, string>();
   for (const { module, name } of classes) {
     let chosen = identifier(name);
     if (taken.has(chosen)) chosen = identifier(`${module}.${name}`);
+    for (let number = 2; taken.has(chosen); number++) chosen = identifier(`${module}.${name}${number}`);
     taken.add(chosen);
     names.set(`${module}.${name}`, chosen);
   }

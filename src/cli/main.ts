@@ -1,6 +1,12 @@
 #!/usr/bin/env node
 import { runCommand } from './program';
 
+// Who reads our output may have had enough of it: "zodb dump Data.fs | head".
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
+
 runCommand(process.argv.slice(2), {
   env: process.env,
   isTerminal: process.stderr.isTTY === true,

@@ -1,4 +1,5 @@
 import Table from 'cli-table3';
+import pc from 'picocolors';
 import type { Context } from './context';
 
 /** Numbers for people: `1,234,567`. */
@@ -25,24 +26,53 @@ export function printFacts(context: Context, json: object, facts: readonly [stri
     return;
   }
   const width = Math.max(...facts.map(([name]) => name.length));
-  for (const [name, value] of facts) context.out(`${name.padEnd(width)}  ${value}\n`);
+  for (const [name, value] of facts) context.out(`${pc.dim(name.padEnd(width))}  ${value}\n`);
 }
 
-/** Many results: a JSON array, or a table. */
+/** Columns without lines: they are read as well, and `awk` and `sort` can work on them. */
+const PLAIN = {
+  chars: Object.fromEntries(
+    ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right']
+      .concat(['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle'])
+      .map((place) => [place, place === 'middle' ? '  ' : '']),
+  ),
+  style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
+};
+
+/**
+ * Many results: a JSON array, or a table.
+ * @param none what people are told when there are none
+ */
 export function printRows(
   context: Context,
   rows: readonly Record<string, unknown>[],
   columns: readonly string[],
+  none = 'Nothing found.',
 ): void {
   if (context.json) {
     context.out(`${JSON.stringify(rows)}\n`);
     return;
   }
   if (rows.length === 0) {
-    context.out('Nothing found.\n');
+    context.out(`${none}\n`);
     return;
   }
-  const table = new Table({ head: [...columns], style: { head: [], border: [] } });
-  for (const row of rows) table.push(columns.map((name) => String(row[name] ?? '')));
-  context.out(`${table.toString()}\n`);
+  const colAligns = columns.map((name) =>
+    rows.every((row) => isQuantity(row[name])) ? ('right' as const) : ('left' as const),
+  );
+  const table = new Table({ ...PLAIN, head: columns.map((name) => pc.bold(name)), colAligns });
+  for (const row of rows) table.push(columns.map((name) => oneLine(row[name])));
+  context.out(`${table.toString().replace(/ +$/gm, '')}\n`);
+}
+
+/** A number, or one with a unit. */
+function isQuantity(value: unknown): boolean {
+  return (
+    typeof value === 'number' || (typeof value === 'string' && /^[\d,.]+( bytes| [kMGT]B)?$/.test(value))
+  );
+}
+
+/** One line: a description may have several, and control characters too. */
+export function oneLine(value: unknown): string {
+  return String(value ?? '').replace(/\p{Cc}+/gu, ' ');
 }

@@ -19,7 +19,7 @@ export function checkFilePlace(path: string, mustExist: boolean): void {
   }
   if (!found && mustExist) {
     throw new StorageError(
-      `There is no database at ${path}. Check the path: read-only, or without "create", none is made.`,
+      `There is no database at ${path}. Is the path right? Opened read-only, or with "create: false", none is made.`,
       { code: 'NO_FILE' },
     );
   }

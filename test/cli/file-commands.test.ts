@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process';
+import { buildSync } from 'esbuild';
+import { once } from 'node:events';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import ts from 'typescript';
@@ -93,13 +96,18 @@ it('backs up in increments, verifies, and restores to a moment', async () => {
   write('two');
   expect(await json('backup', repository, file, '--gzip')).toMatchObject({ kind: 'increment' });
   expect(await json('verify-backup', repository)).toMatchObject({ files: 2, problems: [] });
-  for (const wrong of [`${target}.sqlite`, `sqlite:${target}`]) {
-    expect(await zodb('restore', repository, wrong)).toMatchObject({
-      code: 2,
-      err: expect.stringContaining('zodb copy') as string,
-    });
-    expect(fs.existsSync(wrong)).toBe(false);
+  for (const other of [`${target}.sqlite`, `sqlite:${target}.uri`]) {
+    expect(await json('restore', repository, other, '--at', between)).toMatchObject({ transactions: 1 });
+    const restored = new SqliteStorage(other.replace('sqlite:', ''), { readOnly: true });
+    expect(Buffer.from(restored.load(ROOT_OID).data)).toEqual(mappingRecord('one'));
+    restored.close();
+    expect(await zodb('restore', repository, other)).toMatchObject({ code: 1 });
   }
+  expect(await zodb('restore', repository, target, '--at', '2020-01-01T00:00:00Z')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('There was nothing at 2020-01-01') as string,
+  });
+  expect(fs.existsSync(target)).toBe(false);
   await json('restore', repository, target, '--at', between);
   const storage = new FileStorage(target);
   expect(Buffer.from(storage.load(ROOT_OID).data)).toEqual(mappingRecord('one'));
@@ -161,6 +169,106 @@ it('emits decorated classes that compile', async () => {
   expect(diagnostics).toEqual([]);
 });
 
+/** A record of any class: fields with texts, and references under `'0'`, `'1'`, … */
+function recordOf(
+  name: string,
+  fields: Record<string, string>,
+  references: readonly [Oid, string][] = [],
+): Buffer {
+  const text = (value: string): Buffer => {
+    const bytes = Buffer.from(value);
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(bytes.length);
+    return Buffer.concat([Buffer.from('X'), length, bytes]);
+  };
+  const classOf = (each: string): Buffer => Buffer.from(`capp.models\n${each}\n`);
+  const items = Object.entries(fields).map(([key, value]) =>
+    Buffer.concat([text(key), text(value), Buffer.from('s')]),
+  );
+  for (const [place, [oid, each]] of references.entries()) {
+    const reference = Buffer.alloc(8);
+    reference.writeBigUInt64BE(BigInt(oid));
+    items.push(
+      Buffer.concat([
+        text(String(place)),
+        Buffer.from('C\x08'),
+        reference,
+        classOf(each),
+        Buffer.from('\x86Qs', 'latin1'),
+      ]),
+    );
+  }
+  const proto = Buffer.from([0x80, 3]);
+  return Buffer.concat([
+    proto,
+    classOf(name),
+    Buffer.from('.'),
+    proto,
+    Buffer.from('}'),
+    ...items,
+    Buffer.from('.'),
+  ]);
+}
+
+async function emitted(file: string, ...options: string[]): Promise<string> {
+  const { code, out } = await zodb('classes', file, '--emit', 'ts', ...options);
+  expect(code).toBe(0);
+  const { diagnostics } = ts.transpileModule(out, {
+    reportDiagnostics: true,
+    compilerOptions: { experimentalDecorators: true, target: ts.ScriptTarget.ES2022 },
+  });
+  expect(diagnostics).toEqual([]);
+  return out;
+}
+
+it('looks at as many objects of each class as it is told', async () => {
+  const file = directory.file();
+  const storage = new FileStorage(file);
+  const things: Record<string, string>[] = [{ a: '1' }, { a: '2', b: '3' }, { c: '4' }];
+  for (const [place, fields] of things.entries()) {
+    put(storage, (place + 1) as Oid, recordOf('Thing', fields));
+  }
+  storage.close();
+  const fieldsOf = async (sample: string): Promise<string[]> =>
+    (await emitted(file, '--sample', sample)).split('\n').filter((line) => line.startsWith('  '));
+  expect(await fieldsOf('1')).toEqual(['  a!: string;']);
+  expect(await fieldsOf('2')).toEqual(['  a!: string;', '  b?: string;']);
+  expect(await fieldsOf('1000')).toEqual(['  a?: string;', '  b?: string;', '  c?: string;']);
+  expect(await emitted(file, '--sample', '1')).toContain('/** 3 objects. */');
+  expect(await json('classes', file, '--sample', '2')).toEqual([
+    { class: 'app.models.Thing', objects: 3, fields: ['a', 'b'] },
+  ]);
+  for (const wrong of ['0', '-1', 'x', '1.5', '']) {
+    expect(await zodb('classes', file, '--sample', wrong)).toMatchObject({ code: 2, out: '' });
+  }
+});
+
+it('emits nothing but declarations, whatever classes and fields are called', async () => {
+  const names = [
+    'Date',
+    'persistent',
+    'class',
+    'A.B',
+    'a b',
+    '9',
+    'Ünï',
+    '{}; evil(); //',
+    '*/ evil(); /*',
+    '"',
+  ];
+  const file = directory.file();
+  const storage = new FileStorage(file);
+  for (const [place, name] of names.entries()) {
+    const references = names.map((each, other): [Oid, string] => [(other + 1) as Oid, each]);
+    put(storage, (place + 1) as Oid, recordOf(name, { [`*/ evil(); "${name}`]: 'text' }, references));
+  }
+  storage.close();
+  const { statements } = ts.createSourceFile('model.ts', await emitted(file), ts.ScriptTarget.ES2022);
+  const declared = statements.filter(ts.isClassDeclaration);
+  expect(statements.length).toBe(declared.length + 1);
+  expect(new Set(declared.map((each) => each.name?.text)).size).toBe(names.length);
+});
+
 it('exports an object and imports it under a key', async () => {
   const exported = directory.file('account.zexp');
   expect(await json('export', '0x1', exported, basic)).toMatchObject({ objects: 2 });
@@ -216,6 +324,87 @@ it('says in a line what is missing', async () => {
     expect([code, err.split('\n').length]).toEqual([1, 2]);
     expect(err).toMatch(/^zodb: .*missing/);
   }
+});
+
+it('makes no database by mistyping its name', async () => {
+  const place = path.dirname(directory.file());
+  for (const name of ['typo.fs', 'typo.sqlite', 'typo']) {
+    const file = path.join(place, name);
+    for (const args of [
+      ...['info', 'check', 'check-btrees', 'pack', 'history', 'tail', 'space', 'classes', 'dump', 'refs'].map(
+        (each) => [each],
+      ),
+      ['undo', '0x03f6f35b5ddddddd'],
+      ['why', '0x1'],
+      ['export', '0x1', path.join(place, 'x.zexp')],
+      ['import', basic, 'key'],
+      ['backup', path.join(place, 'copy')],
+      ['backup', path.join(place, 'backups'), '--incremental'],
+    ]) {
+      const { code, out, err } = await zodb(...args, file);
+      expect([args, code, out, err.split('\n').length]).toEqual([args, 1, '', 2]);
+      expect(err).toContain(name);
+    }
+    for (const command of ['copy', 'restore', 'recover']) {
+      expect(await zodb(command, file, path.join(place, 'new.fs'))).toMatchObject({ code: 1 });
+    }
+    expect(await zodb('verify-backup', file)).toMatchObject({ code: 1 });
+  }
+  expect(fs.readdirSync(place)).toEqual([]);
+});
+
+it('says what is wrong with an option, and that nothing can be copied into itself', async () => {
+  for (const args of [
+    ['tail', '--limit', 'x'],
+    ['history', '--limit', '-1'],
+    ['dump', '--limit', '0'],
+    ['pack', '--days', 'x'],
+    ['info', '--bogus'],
+    ['dump', '--oid', 'zz'],
+    ['copy', basic],
+  ]) {
+    expect([args, await zodb(...args, basic)]).toMatchObject([args, { code: 2, out: '' }]);
+  }
+});
+
+it('prints columns that can be cut, one line a row', async () => {
+  const file = directory.file();
+  const storage = new FileStorage(file);
+  put(storage, ROOT_OID, mappingRecord('one'), 'two\nlines \x1b[31m');
+  storage.close();
+  const { out } = await zodb('tail', file);
+  const lines = out.trimEnd().split('\n');
+  expect(lines.length).toBe(2);
+  expect(lines[0]!.split(/ {2,}/)).toEqual(['tid', 'time', 'user', 'description', 'records', 'bytes']);
+  expect(lines[1]).toMatch(/^0x[0-9a-f]{16} {2}\S+Z {8}two lines {1,2}\[31m +1 +\d+$/);
+});
+
+it('ends quietly when nobody reads on', async () => {
+  const program = directory.file('zodb.js');
+  buildSync({
+    entryPoints: [path.join(__dirname, '../../src/cli/main.ts')],
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    outfile: program,
+    packages: 'external',
+    tsconfigRaw: { compilerOptions: { experimentalDecorators: true } },
+    logLevel: 'error',
+  });
+  const file = directory.file();
+  const storage = new FileStorage(file);
+  put(storage, ROOT_OID, mappingRecord('root'));
+  for (let oid = 1; oid < 300; oid++) put(storage, oid as Oid, mappingRecord('x'.repeat(5000)));
+  storage.close();
+  const child = spawn(process.execPath, [program, 'dump', file], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NODE_PATH: path.resolve('node_modules') },
+  });
+  let errors = '';
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+  child.stdout.once('data', () => child.stdout.destroy());
+  const [code] = (await once(child, 'close')) as [number];
+  expect([code, errors]).toEqual([0, '']);
 });
 
 it('refuses a language that it can not write, and tells its version', async () => {

@@ -44,7 +44,8 @@ export async function restore(context: Context, source: string, given: string | 
   );
 }
 
-function refuseExisting(target: string): void {
+/** `StorageError` (`EXISTS`) when there is a database already. */
+export function refuseExisting(target: string): void {
   const path = target.replace(/^(sqlite|file):/i, '').split('?')[0]!;
   if (existsSync(path) && statSync(path).size > 0) {
     throw new StorageError(`${target} exists already; it is not overwritten. Name another one.`, {

@@ -1,5 +1,6 @@
 import { readStructure } from '../../record/index';
 import { requireCapability, type Storage } from '../../storage/index';
+import { countOf } from '../arguments';
 import { databaseUrl, withStorage, type Context } from '../context';
 import { printRows } from '../output';
 import { emitTypeScript } from '../emit-typescript';
@@ -17,8 +18,9 @@ export async function classes(
   given: string | undefined,
   { emit, sample = '1000' }: ClassesCommandOptions,
 ): Promise<void> {
+  const looked = countOf('sample', sample);
   await withStorage(databaseUrl(given, context.env), 'read', (storage) => {
-    const found = survey(storage, Number(sample));
+    const found = survey(storage, looked);
     if (emit === 'ts') {
       context.out(emitTypeScript(found));
       return;
@@ -26,7 +28,7 @@ export async function classes(
     const rows = found.map(({ module, name, objects, fields }) => ({
       class: `${module}.${name}`,
       objects,
-      fields: [...fields.keys()].join(', '),
+      fields: context.json ? [...fields.keys()] : [...fields.keys()].join(', '),
     }));
     printRows(context, rows, ['class', 'objects', 'fields']);
   });

@@ -1,3 +1,5 @@
+import { existsSync, realpathSync } from 'node:fs';
+import { InvalidArgumentError } from '../../errors';
 import { copyTransactions } from '../../storage/index';
 import { withStorage, type Context } from '../context';
 import { formatCount, printFacts } from '../output';
@@ -5,6 +7,9 @@ import { runWithProgress } from '../progress';
 
 /** `zodb copy SOURCE TARGET`: all transactions, with their tids and blobs, into a storage of any kind. */
 export async function copy(context: Context, source: string, target: string): Promise<void> {
+  if (placeOf(source) === placeOf(target)) {
+    throw new InvalidArgumentError(`${source} can't be copied into itself.`, { code: 'USAGE' });
+  }
   await withStorage(source, 'read', (from) =>
     withStorage(target, 'make', (to) => {
       const report = runWithProgress(context, copyTransactions(from, to, next(to.lastTransaction())));
@@ -16,6 +21,12 @@ export async function copy(context: Context, source: string, target: string): Pr
       ]);
     }),
   );
+}
+
+/** The file that is meant, where it is one. */
+function placeOf(url: string): string {
+  const path = /^[a-z][a-z0-9+.-]+:/i.test(url) ? url.replace(/^(sqlite|file):/i, '').split('?')[0]! : url;
+  return existsSync(path) ? realpathSync(path) : path;
 }
 
 /** A target that has something is continued from there. */

@@ -2,7 +2,9 @@ import { inspect } from 'node:util';
 import { dateOfTid, formatOid, formatTid, parseOid, ROOT_OID, type Oid, type Tid } from '../../ids';
 import { readStructure } from '../../record/index';
 import { requireCapability } from '../../storage/index';
+import { countOf } from '../arguments';
 import { databaseUrl, withStorage, type Context } from '../context';
+import { oneLine } from '../output';
 
 /** Options of `zodb dump`. */
 export interface DumpCommandOptions {
@@ -17,7 +19,7 @@ export async function dump(
   given: string | undefined,
   options: DumpCommandOptions,
 ): Promise<void> {
-  const limit = options.limit === undefined ? Infinity : Number(options.limit);
+  const limit = options.limit === undefined ? Infinity : countOf('limit', options.limit);
   await withStorage(databaseUrl(given, context.env), 'read', (storage) => {
     if (options.oid !== undefined) {
       const oid = parseOid(options.oid);
@@ -44,7 +46,11 @@ export async function dump(
         context.out(
           `${JSON.stringify({ tid: formatTid(tid), time, status, user: meta.user, description: meta.description })}\n`,
         );
-      } else context.out(`transaction ${formatTid(tid)} ${time} ${meta.user} ${meta.description}\n`);
+      } else {
+        context.out(
+          `transaction ${formatTid(tid)} ${time} ${oneLine(meta.user)} ${oneLine(meta.description)}\n`,
+        );
+      }
       for (const { oid, data } of transaction.records()) show(context, oid, tid, data);
     }
   });
@@ -66,7 +72,7 @@ function show(context: Context, oid: Oid, tid: Tid, data: Uint8Array | null): vo
   else {
     const state = 'error' in decoded ? decoded.error : inspect(decoded.state, { depth: 5, breakLength: 110 });
     context.out(
-      `${formatOid(oid)} ${formatTid(tid)} ${decoded.class} (${size} bytes)\n  ${state.replaceAll('\n', '\n  ')}\n`,
+      `${formatOid(oid)} ${formatTid(tid)} ${oneLine(decoded.class)} (${size} bytes)\n  ${state.replaceAll('\n', '\n  ')}\n`,
     );
   }
 }

@@ -1,5 +1,6 @@
 import { dateOfTid, formatTid, parseOid, type Tid } from '../../ids';
 import { requireCapability, type TransactionInfo } from '../../storage/index';
+import { countOf } from '../arguments';
 import { databaseUrl, withStorage, type Context } from '../context';
 import { printRows } from '../output';
 
@@ -15,10 +16,10 @@ export async function history(
   { limit }: HistoryCommandOptions,
 ): Promise<void> {
   const [oid, given] = isOid(args[0]) ? [parseOid(args[0]!), args[1]] : [undefined, args[0]];
+  const count = countOf('limit', limit);
   await withStorage(databaseUrl(given, context.env), 'read', (storage) => {
     if (oid === undefined) {
       requireCapability(storage, 'iterate');
-      const count = Number(limit);
       // The undo log begins at the end, but ends at the last pack.
       const undoable = storage.supports.undo ? storage.undoLog!(0, -count) : [];
       const newest =
@@ -27,9 +28,7 @@ export async function history(
       return;
     }
     requireCapability(storage, 'history');
-    const rows = storage
-      .history(oid, Number(limit))
-      .map((entry) => ({ ...describe(entry), size: entry.size }));
+    const rows = storage.history(oid, count).map((entry) => ({ ...describe(entry), size: entry.size }));
     printRows(context, rows, ['tid', 'time', 'size', 'user', 'description']);
   });
 }

@@ -23,7 +23,6 @@ export async function info(context: Context, given: string | undefined): Promise
       ['size', formatBytes(facts.bytes)],
       ['last transaction', facts.lastTransaction ?? 'none'],
       ['last change', facts.lastChange ?? 'never'],
-      ['supports', supports.join(', ')],
     ]);
   });
 }

@@ -1,3 +1,4 @@
+import { POSKeyError } from '../../errors';
 import { formatOid, parseOid, ROOT_OID, type Oid } from '../../ids';
 import { className, references } from '../../record/index';
 import { requireCapability, type Storage } from '../../storage/index';
@@ -9,8 +10,14 @@ export async function refs(context: Context, args: readonly string[]): Promise<v
   const [oid, database] = oidFirst(args);
   await withStorage(databaseUrl(database, context.env), 'read', (storage) => {
     const rows = oid === undefined ? dangling(storage) : referrers(storage, oid);
-    printRows(context, rows, oid === undefined ? ['oid', 'class', 'missing'] : ['oid', 'class']);
-    if (oid === undefined && rows.length > 0) context.exitCode = EXIT.problems;
+    if (oid !== undefined) {
+      // To tell what nothing refers to from what is not there.
+      if (rows.length === 0) storage.load(oid);
+      printRows(context, rows, ['oid', 'class'], `Nothing refers to ${formatOid(oid)}.`);
+      return;
+    }
+    printRows(context, rows, ['oid', 'class', 'missing'], 'All references lead to objects.');
+    if (rows.length > 0) context.exitCode = EXIT.problems;
   });
 }
 
@@ -19,6 +26,8 @@ export async function why(context: Context, oid: string, given: string | undefin
   await withStorage(databaseUrl(given, context.env), 'read', (storage) => {
     const path = pathTo(storage, parseOid(oid));
     if (path === undefined) {
+      // One that does not exist is an error, not a finding.
+      storage.load(parseOid(oid));
       if (context.json) context.out('null\n');
       else
         context.out(
@@ -27,7 +36,7 @@ export async function why(context: Context, oid: string, given: string | undefin
       context.exitCode = EXIT.problems;
       return;
     }
-    const rows = path.map((each) => ({ oid: formatOid(each), class: classOf(storage.load(each).data) }));
+    const rows = path.map((each) => ({ oid: formatOid(each), class: classAt(storage, each) }));
     printRows(context, rows, ['oid', 'class']);
   });
 }
@@ -66,7 +75,7 @@ function pathTo(storage: Storage, target: Oid): Oid[] | undefined {
   while (level.length > 0 && !from.has(target)) {
     const next: Oid[] = [];
     for (const oid of level) {
-      for (const reference of references(storage.load(oid).data)) {
+      for (const reference of referencesOf(storage, oid)) {
         if (from.has(reference)) continue;
         from.set(reference, oid);
         next.push(reference);
@@ -78,6 +87,25 @@ function pathTo(storage: Storage, target: Oid): Oid[] | undefined {
   const path: Oid[] = [];
   for (let oid: Oid | undefined = target; oid !== undefined; oid = from.get(oid)) path.unshift(oid);
   return path;
+}
+
+/** None of an object that does not exist: `refs` tells of those. */
+function referencesOf(storage: Storage, oid: Oid): readonly Oid[] {
+  try {
+    return references(storage.load(oid).data);
+  } catch (error) {
+    if (error instanceof POSKeyError) return [];
+    throw error;
+  }
+}
+
+function classAt(storage: Storage, oid: Oid): string {
+  try {
+    return classOf(storage.load(oid).data);
+  } catch (error) {
+    if (error instanceof POSKeyError) return '(missing)';
+    throw error;
+  }
 }
 
 function classOf(data: Uint8Array): string {

@@ -1,10 +1,13 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { InvalidArgumentError } from '../../errors';
 import { formatTid } from '../../ids';
 import { backupStorage, restoreBackup, verifyBackup } from '../../storage/index';
 import { databaseUrl, EXIT, withStorage, type Context } from '../context';
 import { formatBytes, formatCount, printFacts } from '../output';
 import { runWithProgress } from '../progress';
+import { refuseExisting, restore } from './backup';
 
 /** Options of `zodb backup` that concern a directory of backups. */
 export interface RepositoryOptions {
@@ -41,21 +44,18 @@ export async function backupInto(
   });
 }
 
-/** `zodb restore DIRECTORY`: a Data.fs as of the last backup, or of any moment. */
-export function restoreFrom(
+/** `zodb restore DIRECTORY`: a Data.fs as of the last backup, or of any moment; by way of one also a database of another kind. */
+export async function restoreFrom(
   context: Context,
   repository: string,
   target: string,
   at: string | undefined,
-): void {
-  if (/^[a-z][a-z0-9+.-]+:|\.(sqlite3?|db)$/i.test(target)) {
-    throw new InvalidArgumentError(
-      `A directory of backups is restored to the path of a Data.fs, not to ${target}. Restore it to a name that ends in ` +
-        `.fs, then: zodb copy that-name.fs ${target}`,
-      { code: 'USAGE' },
-    );
-  }
+): Promise<void> {
   const time = at === undefined ? undefined : timeOf(at);
+  if (/^[a-z][a-z0-9+.-]+:|\.(sqlite3?|db)$/i.test(target)) {
+    await restoreByWay(context, repository, target, time);
+    return;
+  }
   const outcome = runWithProgress(
     context,
     restoreBackup(repository, target, time === undefined ? {} : { time }),
@@ -67,6 +67,24 @@ export function restoreFrom(
     ['last transaction', lastTransaction],
     ['blobs', formatCount(outcome.blobs)],
   ]);
+}
+
+/** Restores to a Data.fs in a temporary directory, and copies that. */
+async function restoreByWay(
+  context: Context,
+  repository: string,
+  target: string,
+  time: number | undefined,
+): Promise<void> {
+  refuseExisting(target);
+  const directory = mkdtempSync(join(tmpdir(), 'zodb-restore-'));
+  try {
+    const path = join(directory, 'Data.fs');
+    runWithProgress(context, restoreBackup(repository, path, time === undefined ? {} : { time }));
+    await restore(context, path, target);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 /** `zodb verify-backup DIRECTORY`: compares all files with their checksums; exit code 3 when something is wrong. */

@@ -1,5 +1,6 @@
 import { dateOfTid, formatTid } from '../../ids';
 import { FileStorage, requireCapability, type Storage, type TransactionRecord } from '../../storage/index';
+import { countOf } from '../arguments';
 import { databaseUrl, withStorage, type Context } from '../context';
 import { printRows } from '../output';
 
@@ -14,9 +15,10 @@ export async function tail(
   given: string | undefined,
   { limit }: TailCommandOptions,
 ): Promise<void> {
+  const count = countOf('limit', limit);
   await withStorage(databaseUrl(given, context.env), 'read', (storage) => {
     const rows: Record<string, unknown>[] = [];
-    for (const transaction of newestFirst(storage, Number(limit))) rows.push(describe(transaction));
+    for (const transaction of newestFirst(storage, count)) rows.push(describe(transaction));
     printRows(context, rows, ['tid', 'time', 'user', 'description', 'records', 'bytes']);
   });
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { CorruptionError, InvalidArgumentError } from '../../errors';
-import { MAX_TID, tidFromTime, type Tid } from '../../ids';
+import { dateOfTid, MAX_TID, tidFromTime, ZERO_TID, type Tid } from '../../ids';
 import { FileStorage } from '../file';
 import { BlobDirectory } from '../file/blob-directory';
 import { nodeFileSystem, writeFully } from '../file/file-system';
@@ -48,6 +48,7 @@ export function* restoreBackup(
     yield* join(files, part);
     const until = options.time === undefined ? MAX_TID : tidFromTime(options.time);
     const { end, last, whole } = findEnd(part, until);
+    if (last === ZERO_TID && options.time !== undefined) throw tooOld(part, repository, options.time);
     if (whole) copyIndex(files.at(-1)!, target);
     else cut(part, end);
     const blobs = yield* restoreBlobs(part, repository, blobDir);
@@ -130,6 +131,19 @@ function findEnd(part: string, until: Tid): { end: number; last: Tid; whole: boo
       break;
     }
     return { end, last, whole: false };
+  } finally {
+    storage.close();
+  }
+}
+
+function tooOld(part: string, repository: string, time: number): InvalidArgumentError {
+  const storage = new FileStorage(part, { readOnly: true, blobDir: false });
+  try {
+    const [first] = storage.iterate();
+    const since = first === undefined ? 'is empty' : `began at ${dateOfTid(first.tid).toISOString()}`;
+    return new InvalidArgumentError(
+      `There was nothing at ${new Date(time).toISOString()}: the database in ${repository} ${since}.`,
+    );
   } finally {
     storage.close();
   }

@@ -6,6 +6,7 @@ import * as fs from 'node:fs';
 import { InvalidArgumentError } from '../../errors';
 import { ZERO_TID, type Tid } from '../../ids';
 import type { DataRecord } from '../interfaces';
+import { checkFilePlace } from '../file-place';
 import type { Steps } from '../steps';
 import { BlobDirectory } from './blob-directory';
 import { isBlob } from './blob-record';
@@ -47,14 +48,18 @@ export function* recoverFile(
   options: RecoverOptions = {},
 ): Steps<RecoverReport> {
   if (fs.existsSync(target)) throw new InvalidArgumentError(`${target} exists; recover into another file.`);
+  checkFilePlace(source, true);
   const fd = fs.openSync(source, 'r');
-  const output = new FileStorage(target, { durability: 'normal' });
   try {
     readMagic(nodeFileSystem, fd, source);
     const file = new DataFile(nodeFileSystem, source, fd, new OidIndex(), fs.fstatSync(fd).size);
-    return yield* new Recovery(file, output, options).run();
+    const output = new FileStorage(target, { durability: 'normal' });
+    try {
+      return yield* new Recovery(file, output, options).run();
+    } finally {
+      output.close();
+    }
   } finally {
-    output.close();
     fs.closeSync(fd);
   }
 }

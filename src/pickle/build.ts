@@ -2,7 +2,7 @@
  * What calls, items and states of a pickle make. Built-in values and registered classes become objects; everything else
  * becomes a {@link PyInstance}, or is refused.
  */
-import { ByteArray, FrozenSet, PyDict } from './containers';
+import { FrozenSet, isUnhashable, PyDict } from './containers';
 import { PickleError } from './errors';
 import { Global, NONE } from './global';
 import { PyInstance } from './instance';
@@ -272,14 +272,6 @@ export class Builder {
 
 function isPlain(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
-}
-
-/** Whether Python can't have it as a key, and so can't have written it as one. */
-function isUnhashable(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  if (Array.isArray(value)) return !Object.isFrozen(value);
-  if (value instanceof Map || value instanceof ByteArray) return true;
-  return isPlain(value) || (value instanceof Set && !(value instanceof FrozenSet));
 }
 
 /** Names that pickles need to make built-in values, but that make none by themselves. */

@@ -42,3 +42,13 @@ export class ByteArray extends Uint8Array {
     return { $bytearray: Buffer.from(this.buffer, this.byteOffset, this.length).toString('hex') };
   }
 }
+
+/** Whether Python can't have it as a key, and so can't have written it as one. */
+export function isUnhashable(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (Array.isArray(value)) return !Object.isFrozen(value);
+  if (value instanceof Map || value instanceof ByteArray) return true;
+  if (value instanceof Set) return !(value instanceof FrozenSet);
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}

@@ -7,7 +7,7 @@ import {
   smallBigInt,
   undefinedReduction,
 } from './builtin-writers';
-import { ByteArray, PyDict } from './containers';
+import { ByteArray, isUnhashable, PyDict } from './containers';
 import { PyTimezone } from './datetime';
 import { MAX_DEPTH } from './depth';
 import { PicklingError } from './errors';
@@ -253,6 +253,13 @@ export class ValueWriter {
   }
 
   protected dict(map: Map<unknown, unknown>): void {
+    for (const key of map.keys()) {
+      if (isUnhashable(key)) {
+        throw this.error(
+          `a dict cannot have ${Array.isArray(key) ? 'an array that is not frozen' : 'a value that can change'} as a key`,
+        );
+      }
+    }
     this.out.byte(0x7d);
     this.putObject(map);
     if (map.size > 0) this.push(Frame.pairs, flatten(map), undefined, 1);

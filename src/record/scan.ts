@@ -337,7 +337,7 @@ export class Scan {
         // BYTEARRAY8
         if (pos + 8 > buf.length) throw this.#error('The pickle ends in the middle', at);
         const size = u32(buf, pos) + u32(buf, pos + 4) * 0x1_0000_0000;
-        if (code === 0x8e && size === 8) this.#rarePlace = (pos + 8) * 4 + OID;
+        if (code !== 0x8d && size === 8) this.#rarePlace = (pos + 8) * 4 + OID;
         return pos + 8 + size;
       }
       case 0x82: // EXT1

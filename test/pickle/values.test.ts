@@ -286,6 +286,14 @@ describe('what cannot be saved is an error with its path', () => {
     [[new WeakMap()], '[0]: a WeakMap cannot be saved'],
     [[Object(5)], '[0]: a boxed primitive cannot be saved; save the primitive itself'],
     [() => 1, 'functions cannot be saved'],
+    [
+      { dict: new PyDict<unknown, unknown>([[[1], 1]]) },
+      'dict: a dict cannot have an array that is not frozen as a key',
+    ],
+    [
+      { dict: new PyDict<unknown, unknown>([[new Set(), 1]]) },
+      'dict: a dict cannot have a value that can change as a key',
+    ],
     [{ deep: Object.freeze([new Set([() => 1])]) }, 'deep[0][0]: functions cannot be saved'],
   ])('%#', (value, message) => {
     let error: unknown;

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { Oid } from '../../src/ids';
 import { quickReferences } from '../../src/record/quick-scan';
 import { Scan } from '../../src/record/scan';
-import { references } from '../../src/record/scanner';
+import { references, scanReferences } from '../../src/record/scanner';
 import { fixturePath, listFixtures } from '../fixtures';
 
 const exact = new Scan();
@@ -45,6 +45,22 @@ test('a reference in the text form of old pickles is found among capital letters
   );
   expect(references(record)).toEqual(exactly(record));
   expect(exactly(record)).toHaveLength(1);
+});
+
+test('an oid counts in whatever bytes it stands', () => {
+  const oid = '\0\0\0\0\0\0\0\x05';
+  for (const bytes of [
+    `C\x08${oid}`,
+    `B\x08\0\0\0${oid}`,
+    `\x8e\x08\0\0\0\0\0\0\0${oid}`,
+    `\x96\x08\0\0\0\0\0\0\0${oid}`,
+  ]) {
+    for (const pid of [bytes, `${bytes}h\0\x86`]) {
+      const record = Buffer.from(`\x80\x03capp\nThing\nq\0.\x80\x03}X\x01\0\0\0r${pid}Qs.`, 'latin1');
+      expect(references(record)).toEqual([5]);
+      expect(scanReferences(record)).toMatchObject([{ kind: 'strong', oid: 5 }]);
+    }
+  }
 });
 
 test('the same class again, another of the same length, one that is cut off', () => {

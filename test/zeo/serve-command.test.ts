@@ -73,6 +73,11 @@ test.each([
   [['memory:', '--address', 'nonsense'], 'is no ZEO address'],
   [['memory:', '--transaction-timeout', 'soon'], 'is no number'],
   [['memory:', '--tls-cert', 'x.pem'], 'TLS takes'],
+  [
+    ['memory:', '--tls-cert', __filename, '--tls-key', __filename, '--tls-ca', __filename],
+    'must be PEM files',
+  ],
+  [['memory:', '--tls-cert', 'no.pem', '--tls-key', 'no.pem', '--tls-ca', 'no.pem'], 'no such file'],
   [['x=memory:', 'x=memory:'], 'Two databases have the name x'],
   [[], 'missing required argument'],
 ])('zodb serve %j is refused', async (args, message) => {

@@ -1,4 +1,5 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import { Command, InvalidArgumentError as BadOption, Option } from 'commander';
 import pino from 'pino';
 import { InvalidArgumentError } from '../../errors';
@@ -146,7 +147,16 @@ function tlsOf(flags: ServeFlags): ConstructorParameters<typeof ZeoServer>[0]['t
       'TLS takes --tls-cert, --tls-key and --tls-ca: clients must show a certificate too.',
     );
   }
-  return { cert: readFileSync(tlsCert), key: readFileSync(tlsKey), ca: readFileSync(tlsCa) };
+  const options = { cert: readFileSync(tlsCert), key: readFileSync(tlsKey), ca: readFileSync(tlsCa) };
+  try {
+    createSecureContext(options);
+    return options;
+  } catch (cause) {
+    throw new InvalidArgumentError(
+      `TLS can't use ${tlsCert}, ${tlsKey} and ${tlsCa}: ${(cause as Error).message}. They must be PEM files, and the key that of the certificate.`,
+      { cause },
+    );
+  }
 }
 
 function address(text: string): ZeoAddress {

@@ -31,6 +31,8 @@ const PAUSE_BYTES = 1 << 20;
 /** Broadcasts beyond this many bytes wait for nothing. */
 const HOLD_BYTES = 65_536;
 
+const GONE = 'The client disconnected.';
+
 /** What a connection needs of its server. */
 export interface ConnectionServer {
   readonly announcement: Buffer;
@@ -62,6 +64,8 @@ export class ClientConnection implements SessionConnection {
   #context: MethodContext | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  /** The client said something. */
+  #heard = false;
   /** Broadcasts wait a moment for others, or for the next answer, which they must not be behind. */
   #held = false;
   /** The client must take what waits for it before more is done for it. */
@@ -80,7 +84,7 @@ export class ClientConnection implements SessionConnection {
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('drain', () => this.#resume());
     socket.on('error', (error) => this.close(`The socket failed: ${error.message}`));
-    socket.on('close', () => this.close('The client disconnected.'));
+    socket.on('close', () => this.close(GONE));
     this.#timer = setTimeout(
       () => this.close('The client did not register in time.', 'warn'),
       server.handshakeTimeout,
@@ -121,12 +125,19 @@ export class ClientConnection implements SessionConnection {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.socket.destroy();
-    this.server.log[level]({ client: this.label, storage: this.#session?.hosted.id, reason }, 'disconnected');
+    // Who looks only whether the port answers is not worth a line.
+    if (this.#heard || reason !== GONE) {
+      this.server.log[level](
+        { client: this.label, storage: this.#session?.hosted.id, reason },
+        'disconnected',
+      );
+    }
     this.#session?.close();
     this.onClose(this);
   }
 
   #receive(chunk: Buffer): void {
+    this.#heard = true;
     this.#frames.push(chunk);
     this.#process();
   }

@@ -34,6 +34,10 @@ export interface HostedStorageOptions {
 /** Finished transactions whose outcome is remembered for clients that lost their connection meanwhile. */
 const OUTCOMES = 10_000;
 
+/** So many that wait for their turn to commit are worth a line in the log; not more often than this, in milliseconds. */
+const MANY_WAITING = 10;
+const WAITING_PAUSE = 60_000;
+
 /** Counters of one storage since the server started. */
 export interface StorageStats {
   loads: number;
@@ -64,6 +68,7 @@ export class HostedStorage implements StorageHost {
   readonly #queue: InvalidationQueue;
   readonly #poll: (() => void) | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
+  #saidWaiting = 0;
 
   constructor(
     /** The name under which clients ask for it. */
@@ -141,6 +146,19 @@ export class HostedStorage implements StorageHost {
   changesSince(tid: Tid): { tid: Tid; oids: Iterable<Oid> } | undefined {
     this.#poll?.();
     return this.#queue.since(tid) ?? this.#iterateSince(tid);
+  }
+
+  /** One more waits for its turn to commit. */
+  noteWaiting(): void {
+    const { waiting, since } = this.commits;
+    const now = Date.now();
+    if (waiting < MANY_WAITING || now - this.#saidWaiting < WAITING_PAUSE) return;
+    this.#saidWaiting = now;
+    const lockedFor = since === undefined ? 0 : (now - since) / 1000;
+    this.log.warn(
+      { storage: this.id, waiting, lockedFor },
+      'Many transactions wait for their turn to commit',
+    );
   }
 
   /** A pack for which nobody waits failed. */

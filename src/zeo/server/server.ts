@@ -166,7 +166,7 @@ export class ZeoServer {
     for (const socket of this.#handshaking) socket.destroy();
     for (const hosted of this.#hosted.values()) hosted.stop();
     await Promise.all(ended);
-    this.#log.info({}, 'stopped');
+    if (ended.length > 0) this.#log.info({}, 'stopped');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -122,7 +122,7 @@ export class Session implements StorageClient {
     this.#voting = true;
     const turn = this.hosted.commits.acquire(this);
     if (!turn) return this.#prepare(log);
-    this.log.info(this.#fields({ waiting: this.hosted.commits.waiting }), 'Waits for its turn to commit');
+    this.hosted.noteWaiting();
     return turn.then(() => this.#prepare(log));
   }
 

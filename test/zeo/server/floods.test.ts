@@ -213,6 +213,32 @@ describe('sockets without end', () => {
   });
 });
 
+it('many who wait for their turn to commit are told once, not each time', async () => {
+  await start();
+  const clients = await Promise.all(Array.from({ length: 15 }, () => peer().register()));
+  for (let round = 0; round < 2; round++) {
+    await Promise.all(
+      clients.map(async (client) => {
+        begin(client);
+        await client.call('vote', 1);
+        await client.call('tpc_finish', 1);
+      }),
+    );
+  }
+  expect(lines.filter((text) => text.startsWith('Many transactions wait'))).toHaveLength(1);
+  expect(lines.filter((text) => /turn to commit/.test(text))).toHaveLength(1);
+});
+
+it('one that looks only whether the port answers leaves no line in the log', async () => {
+  await start();
+  const before = lines.length;
+  const socket = connect(port, '127.0.0.1');
+  await new Promise((resolve) => socket.once('data', resolve));
+  socket.destroy();
+  while (server.connectionCount > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  expect(lines.length).toBe(before);
+});
+
 describe('a client that was away', () => {
   it.each([
     ['within the queue', { invalidationQueueSize: 10 }, [1, 2, 3]],

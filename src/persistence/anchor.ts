@@ -1,31 +1,58 @@
 /**
- * What must exist once in a copy of this package: the default registry and the marks on objects. The first copy that is loaded in a process hangs its own on the global object, under
- * `Symbol.for`, so that a second one (a linked package, a duplicate in `node_modules`) notices. The two don't share: objects made alive by one can't be served by the code of the other. So the
- * second is told of, and works by itself; what is mixed gets an error that names the class.
+ * What must exist once in a copy of this package: the default registry and the marks on objects. Copies that are loaded in one process (a linked package, a duplicate in `node_modules`) meet
+ * on the global object, under `Symbol.for`, and say so. They don't share: objects made alive by one can't be served by the code of another. So each works by itself, and what is mixed gets an
+ * error that names the copy it belongs to.
  */
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 
-type Anchor = Map<string, unknown>;
+/** A copy of this package in this process. */
+export interface PackageCopy {
+  /** Where its code is. */
+  readonly directory: string;
+  /** What it keeps, by name. */
+  readonly parts: Map<string, unknown>;
+}
 
-const KEY = Symbol.for('zodb.anchor');
+const KEY = Symbol.for('zodb.copies');
 
-function anchor(): Anchor {
-  const holder = globalThis as { [KEY]?: Anchor };
-  const mine: Anchor = new Map();
-  if (holder[KEY] === undefined) {
-    Object.defineProperty(holder, KEY, { value: mine, configurable: true });
-  } else {
+function enter(): PackageCopy {
+  const holder = globalThis as { [KEY]?: PackageCopy[] };
+  const mine: PackageCopy = { directory: dirname(__dirname), parts: new Map() };
+  const [first] = holder[KEY] ?? [];
+  if (first === undefined) Object.defineProperty(holder, KEY, { value: [mine], configurable: true });
+  else {
+    holder[KEY]!.push(mine);
     process.emitWarning(
-      `A second copy of the package zodb was loaded, from ${__dirname}. Each copy has its own class registry and knows only its own objects: \`npm ls zodb\` shows where they come from.`,
+      `A second copy of the package zodb was loaded: ${nameOfCopy(mine)} beside ${nameOfCopy(first)}. Each copy has its own class registry and can't store objects of the other. \`npm ls zodb\` shows where they come from; \`npm dedupe\`, one version in all package.json files, or \`overrides\` makes them one.`,
       { code: 'ZODB_TWO_COPIES' },
     );
   }
   return mine;
 }
 
-const here = anchor();
+/** Version and place of a copy, for messages. */
+export function nameOfCopy({ directory }: PackageCopy): string {
+  try {
+    const { version } = JSON.parse(readFileSync(join(dirname(directory), 'package.json'), 'utf8')) as {
+      version: string;
+    };
+    return `${version} in ${directory}`;
+  } catch {
+    // Bundled: there is no such file.
+    return directory;
+  }
+}
+
+const here = enter();
 
 /** The part of this name, made when it is first asked for. */
 export function anchored<T>(name: string, make: () => T): T {
-  if (!here.has(name)) here.set(name, make());
-  return here.get(name) as T;
+  if (!here.parts.has(name)) here.parts.set(name, make());
+  return here.parts.get(name) as T;
+}
+
+/** The other copies of this package in the process. */
+export function otherCopies(): PackageCopy[] {
+  return ((globalThis as { [KEY]?: PackageCopy[] })[KEY] ?? []).filter((copy) => copy !== here);
 }

@@ -4,6 +4,7 @@ import { House, type ClassModel } from './class-model';
 import { ClassRegistrationError, NotPersistableError } from './errors';
 import { modelFor } from './guard';
 import { Managed, ManagedContainer } from './managed';
+import { ofOtherCopy } from './other-copy';
 import type { Registry } from './registry';
 import { stampOf } from './stamp';
 
@@ -38,8 +39,11 @@ export function requireModel(object: object, registry: Registry): ClassModel {
   if (found?.exact === true && registry.entryOf(found.model.ctor) !== undefined) return found.model;
   const ctor = (object as { constructor?: { name?: string } }).constructor?.name ?? 'an object without class';
   if (found === undefined) {
+    const other = ofOtherCopy(object);
     throw new NotPersistableError(
-      `${ctor} is no persistent class; decorate it with @persistent('module.${ctor}').`,
+      other === undefined
+        ? `${ctor} is no persistent class; decorate it with @persistent('module.${ctor}').`
+        : `This ${ctor} can't be stored here: ${other}.`,
     );
   }
   throw new ClassRegistrationError(

@@ -15,6 +15,7 @@ import type { Loader, StateForm } from './loading';
 import { INSIDE, watchedValues } from './exposure';
 import { ManagedContainer, type Managed } from './managed';
 import { claim } from './ownership';
+import { ofOtherCopy } from './other-copy';
 import { placeOf } from './place';
 import { ForeignRef, Ref } from './ref';
 import { recordOf, Status, type ObjectRecord } from './stamp';
@@ -31,6 +32,7 @@ interface WithGetState {
 export class Saver {
   readonly #cache: ObjectCacheImpl;
   readonly #loader: Loader;
+  readonly #values: ValueClasses;
   readonly #writer: RecordWriter;
   #queue: object[] = [];
   #next = 0;
@@ -43,7 +45,7 @@ export class Saver {
   constructor(cache: ObjectCacheImpl, loader: Loader) {
     this.#cache = cache;
     this.#loader = loader;
-    const values = new ValueClasses(cache.jar.registry);
+    const values = (this.#values = new ValueClasses(cache.jar.registry));
     this.#writer = new RecordWriter({
       reference: (object) => this.#referenceTo(object),
       reduce: (object) => values.reduce(object),
@@ -67,6 +69,7 @@ export class Saver {
     this.#queue = [];
     this.#queued.clear();
     this.#next = 0;
+    this.#values.refused = undefined;
   }
 
   /** Whether an object was converted in place. */
@@ -91,7 +94,8 @@ export class Saver {
     try {
       data = this.#write(object, record, cls);
     } catch (error) {
-      if (error instanceof PicklingError) throw explained(error, placeOf(error, object, oid, cls), oid);
+      if (error instanceof PicklingError)
+        throw explained(error, placeOf(error, object, oid, cls), oid, this.#values.refused);
       throw error;
     }
     return {
@@ -272,11 +276,20 @@ function inForm({ slots, dict }: StateForm, names: readonly string[], values: re
   return Object.freeze([dict || Object.keys(parts[0]).length > 0 ? parts[0] : null, parts[1]]);
 }
 
-/** Adds the oid, and the advice that only this floor can give. */
-function explained(error: PicklingError, path: string, oid: Oid): UnsavableValueError {
-  const advice =
-    error.reason.includes('function') && oid !== ROOT_OID
-      ? '; make it a method of the class, or mark the field @transient'
-      : '';
-  return new UnsavableValueError(path, `${error.reason}${advice}`, oid, { cause: error });
+/** Adds the oid, and what only this floor can say. */
+function explained(
+  error: PicklingError,
+  path: string,
+  oid: Oid,
+  refused: object | undefined,
+): UnsavableValueError {
+  let { reason } = error;
+  if (reason.includes('function')) {
+    if (oid !== ROOT_OID) reason += '; make it a method of the class, or mark the field @transient';
+  } else if (reason.startsWith('objects of the class') && refused !== undefined) {
+    const other = ofOtherCopy(refused);
+    if (other !== undefined)
+      reason = `objects of the class ${refused.constructor.name} cannot be saved here: ${other}`;
+  }
+  return new UnsavableValueError(path, reason, oid, { cause: error });
 }

@@ -6,6 +6,8 @@ import type { Registry } from './registry';
 export class ValueClasses {
   readonly #registry: Registry;
   readonly #byGlobal = new Map<Global, ValueClass>();
+  /** The last object that {@link reduce} knew nothing of: when the write fails, this is why. */
+  refused: object | undefined = undefined;
 
   constructor(registry: Registry) {
     this.#registry = registry;
@@ -24,7 +26,10 @@ export class ValueClasses {
   reduce(object: object): Reduction | undefined {
     const ctor = (Object.getPrototypeOf(object) as { constructor?: unknown } | null)?.constructor;
     const entry = typeof ctor === 'function' ? this.#registry.entryOf(ctor as never) : undefined;
-    if (entry?.kind !== 'value') return undefined;
+    if (entry?.kind !== 'value') {
+      this.refused = object;
+      return undefined;
+    }
     return reduction(Global.of(entry.module, entry.name), object);
   }
 }

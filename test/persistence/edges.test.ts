@@ -92,28 +92,6 @@ describe('what will not be saved is said once', () => {
   });
 });
 
-test('a second copy of the package is told of, and works by itself', () => {
-  const spy = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
-  jest.isolateModules(() => {
-    const other = jest.requireActual<typeof import('../../src/persistence/index')>(
-      '../../src/persistence/index',
-    );
-    const { MapJar: OtherJar } = jest.requireActual<typeof import('./map-jar')>('./map-jar');
-    expect(String(spy.mock.calls[0]![0])).toContain('A second copy of the package zodb was loaded');
-    class Twice {
-      n = 1;
-    }
-    other.persistent('edges.Node')(Twice);
-    const jar = new OtherJar();
-    const twice = new Twice();
-    jar.cache.add(twice);
-    jar.commit();
-    expect(other.statusOf(twice)).toBe('saved');
-    expect(() => jar.cache.add(new Node('x'))).toThrow('no persistent class');
-  });
-  spy.mockRestore();
-});
-
 describe('what can not be saved is named as the program would write it', () => {
   const no = (): number => 1;
 

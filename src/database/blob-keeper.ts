@@ -14,12 +14,13 @@ export class BlobKeeper {
     this.#workOf = workOf;
   }
 
-  /** What is to be stored beside the record of `oid`; `undefined` when it is no blob, or its content is unchanged. */
-  sourceOf(oid: Oid): BlobSource | undefined {
+  /** What is to be stored beside the record of `oid`; `undefined` when it is no blob. */
+  sourceOf(oid: Oid): BlobSource | 'unchanged' | undefined {
     // Of an import, or written before a savepoint: the object may not be in memory.
     const work = this.#workOf(oid) ?? this.#changed.get(oid);
-    const path = work?.source();
-    if (work === undefined || path === undefined) return undefined;
+    if (work === undefined) return undefined;
+    const path = work.source();
+    if (path === undefined) return 'unchanged';
     this.#changed.set(oid, work);
     return { path, consume: true };
   }

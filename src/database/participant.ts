@@ -34,6 +34,8 @@ export class Participant implements DataManager {
   readonly blobs: BlobKeeper;
   #commit: StorageCommit | undefined;
   #stored: Oid[] = [];
+  /** Blobs that were marked as changed, with no content written: their revision stays. */
+  #unchanged: Oid[] = [];
   /** Objects that an import brought in: they are in the overlay, and known to the cache only when they were used. */
   #imported: Oid[] = [];
   #began = 0;
@@ -144,6 +146,7 @@ export class Participant implements DataManager {
     this.#owner.checkWritable();
     this.#began = performance.now();
     this.#stored = [];
+    this.#unchanged = [];
     return (this.#commit = StorageCommit.join(transaction, this.#owner.wholeStorage, this.#jar.storage));
   }
 
@@ -163,6 +166,12 @@ export class Participant implements DataManager {
   #store(object: SerializedObject | (OverlayRecord & { oid: Oid })): void {
     const { oid, serial, data, references } = object;
     const jar = this.#jar;
+    const source = this.blobs.sourceOf(oid);
+    if (source === 'unchanged') {
+      // As in Python. A revision of a blob without a content could not be read.
+      this.#unchanged.push(oid);
+      return;
+    }
     if (data.length >= this.#owner.largeRecordSize) this.#warnOfSize(object);
     const check = this.#owner.references;
     check.stored(oid);
@@ -170,7 +179,6 @@ export class Participant implements DataManager {
     const { instance, meta } = this.#commit!;
     this.#commit!.claim(oid, this);
     try {
-      const source = this.blobs.sourceOf(oid);
       if (source === undefined) instance.store(oid, serial, data, meta, references);
       else instance.storeBlob!(oid, serial, data, source, meta);
     } catch (error) {
@@ -204,6 +212,7 @@ export class Participant implements DataManager {
     const commit = this.#commit!;
     const { resolved } = commit;
     for (const oid of resolved) cache.resolved(oid);
+    for (const oid of this.#unchanged) cache.resolved(oid);
     overlay.clear();
     current.clear();
     this.blobs.committed();

@@ -150,7 +150,10 @@ export interface DeleteCall {
 
 /** Part of {@link BlobCapability}. */
 export interface StoreBlobCall {
-  /** As `store`, with the blob's content. */
+  /**
+   * As `store`, with the blob's content. Every revision of a blob has its own: one that `store` makes has none, and
+   * `openBlob` throws for it. A connection does not store a blob whose content was not written.
+   */
   storeBlob(oid: Oid, serial: Tid, data: Uint8Array, source: BlobSource, txn: TransactionMetaData): void;
 }
 

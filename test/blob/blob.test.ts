@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { BlobError, Blob } from '../../src/database/blob';
 import { DB } from '../../src/database';
 import { InvalidArgumentError } from '../../src/errors';
+import { markChanged, serialOf } from '../../src/persistence';
 import {
   DemoStorage,
   EncryptedStorage,
@@ -65,6 +66,29 @@ describe.each(storages)('a blob on %s', (_, open) => {
       connection.close();
     }
   }
+
+  it.each(['at once', 'after a savepoint'])(
+    'keeps revision and content when it is marked as changed and nothing was written, %s',
+    (when) => {
+      root.blob = new Blob('content');
+      commit();
+      const { blob } = root;
+      const serial = serialOf(blob);
+      markChanged(blob);
+      if (when === 'after a savepoint') manager.savepoint();
+      root.other = new Blob('another');
+      commit();
+      expect(blob.readText()).toBe('content');
+      expect(serialOf(blob)).toBe(serial);
+      expect(elsewhere((same) => [same.readText(), serialOf(same)])).toEqual(['content', serial]);
+      blob.write('content 2');
+      commit();
+      expect(elsewhere((same) => same.readText())).toBe('content 2');
+      markChanged(blob);
+      manager.abort();
+      expect(blob.readText()).toBe('content 2');
+    },
+  );
 
   it('reads as empty until it is written, before and after the first commit', () => {
     const blob = new Blob();

@@ -89,6 +89,16 @@ export function blobsPart({ setup, supports, test }: Suite): void {
     if (supports.history) assert.equal(content(h, oid, tid).toString(), 'one');
   });
 
+  test('a revision that is stored without a content has none, and the one before keeps its', (h) => {
+    const { oid, tid } = store(h, Buffer.from('one'));
+    const bare = h.transact((txn) => h.storage.store(oid, tid, blobRecord(), txn));
+    throwsCode(() => h.storage.openBlob!(oid, bare), 'POS_KEY');
+    if (supports.history) assert.equal(content(h, oid, tid).toString(), 'one');
+    const third = store(h, Buffer.from('three'), oid, bare).tid;
+    assert.equal(content(h, oid, third).toString(), 'three');
+    throwsCode(() => h.storage.openBlob!(oid, bare), 'POS_KEY');
+  });
+
   test('an instance opens the blobs of its snapshot', (h) => {
     const { oid, tid } = store(h, Buffer.from('one'));
     const instance = h.storage.newInstance();

@@ -110,7 +110,7 @@ describe('several addresses', () => {
 
   it('without fall-back a read-only server is refused', () => {
     const server = start({ kind: 'memory', options: { readOnly: true } });
-    expect(() => connect(at(server), { waitTimeout: 200 })).toThrow(/read-only/);
+    expect(() => connect(at(server), { waitTimeout: 1500 })).toThrow(/read-only/);
     expect(connect(at(server), { readOnly: true }).readOnly).toBe(true);
   });
 });

@@ -21,6 +21,8 @@ export interface CopyReport {
   readonly transactions: number;
   readonly records: number;
   readonly blobs: number;
+  /** Revisions of blobs whose content the source does not have: only their records are copied. */
+  readonly missingBlobs: number;
 }
 
 /**
@@ -35,18 +37,21 @@ export function* copyTransactions(source: Storage, target: CopyTarget, from?: Ti
     );
   }
   const withBlobs = source.supports.blobs && target.supports.blobs;
-  let [transactions, records, blobs] = [0, 0, 0];
+  let [transactions, records, blobs, missingBlobs] = [0, 0, 0, 0];
   for (const transaction of source.iterate(from)) {
     const { meta } = transaction;
     target.tpcBegin(meta, transaction.tid, transaction.status);
     try {
       for (const record of transaction.records()) {
-        const blob =
-          withBlobs && record.data !== null && isBlob(record.data) ? openBlob(source, record) : undefined;
+        const isContent = record.data !== null && isBlob(record.data);
+        const blob = isContent && withBlobs ? openBlob(source, record) : undefined;
         if (blob) {
           blobs++;
           restoreBlob(target, record, blob, meta);
-        } else target.restore!(record.oid, record.data, meta, record.dataTid);
+        } else {
+          if (isContent) missingBlobs++;
+          target.restore!(record.oid, record.data, meta, record.dataTid);
+        }
         if (++records % 500 === 0) yield { phase: 'copy', done: transactions, total: undefined };
       }
       target.tpcVote(meta);
@@ -58,7 +63,7 @@ export function* copyTransactions(source: Storage, target: CopyTarget, from?: Ti
     transactions++;
     yield { phase: 'copy', done: transactions, total: undefined };
   }
-  return { transactions, records, blobs };
+  return { transactions, records, blobs, missingBlobs };
 }
 
 function openBlob(source: Storage, { oid, tid }: DataRecord): BlobReader | undefined {

@@ -63,9 +63,19 @@ it('copies a Data.fs to SQLite and back, record by record the same', async () =>
 });
 
 it('converts a file of Python 2', async () => {
-  const file = directory.file();
-  await json('copy', fixturePath('filestorage', 'py2', 'py2.fs'), file);
-  expect(fs.readFileSync(file).toString('latin1', 0, 4)).toBe('FS30');
+  const [old, file] = [fixturePath('filestorage', 'py2', 'py2.fs'), directory.file()];
+  // Its blobs are not where they are looked for by themselves.
+  expect(await json('copy', old, file)).toMatchObject({ blobs: 0, missingBlobs: 1 });
+  const [before, after] = [fs.readFileSync(old), fs.readFileSync(file)];
+  expect([before.toString('latin1', 0, 4), after.toString('latin1', 0, 4)]).toEqual(['FS21', 'FS30']);
+  expect(after.subarray(4).equals(before.subarray(4))).toBe(true);
+  const { out } = await zodb('copy', old, directory.file());
+  expect(out).toMatch(/^blobs missing +1: their records are copied, without content$/m);
+  const blobDir = fixturePath('filestorage', 'py2', 'py2-blobs');
+  expect(await json('copy', `file:${old}?blobDir=${blobDir}`, directory.file())).toMatchObject({
+    blobs: 1,
+    missingBlobs: 0,
+  });
 });
 
 it('recovers what is whole in a damaged file', async () => {

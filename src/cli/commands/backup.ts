@@ -4,6 +4,7 @@ import { copyTransactions } from '../../storage/index';
 import { databaseUrl, withStorage, type Context } from '../context';
 import { formatBytes, formatCount, printFacts } from '../output';
 import { runWithProgress } from '../progress';
+import { missingBlobs } from './copy';
 
 /** `zodb backup <target>`: a consistent copy, while others go on. */
 export async function backup(context: Context, target: string, given: string | undefined): Promise<void> {
@@ -22,6 +23,7 @@ export async function backup(context: Context, target: string, given: string | u
       printFacts(context, { path: target, ...report }, [
         ['backup', target],
         ['transactions', formatCount(report.transactions)],
+        ...missingBlobs(report),
       ]);
     });
   });
@@ -39,6 +41,7 @@ export async function restore(context: Context, source: string, given: string | 
         ['transactions', formatCount(report.transactions)],
         ['records', formatCount(report.records)],
         ['blobs', formatCount(report.blobs)],
+        ...missingBlobs(report),
       ]);
     }),
   );

@@ -1,6 +1,6 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { InvalidArgumentError } from '../../errors';
-import { copyTransactions } from '../../storage/index';
+import { copyTransactions, type CopyReport } from '../../storage/index';
 import { withStorage, type Context } from '../context';
 import { formatCount, printFacts } from '../output';
 import { runWithProgress } from '../progress';
@@ -18,9 +18,16 @@ export async function copy(context: Context, source: string, target: string): Pr
         ['transactions', formatCount(report.transactions)],
         ['records', formatCount(report.records)],
         ['blobs', formatCount(report.blobs)],
+        ...missingBlobs(report),
       ]);
     }),
   );
+}
+
+/** What is said of blobs that the source has lost, or keeps elsewhere. */
+export function missingBlobs({ missingBlobs: count }: CopyReport): [string, string][] {
+  if (count === 0) return [];
+  return [['blobs missing', `${formatCount(count)}: their records are copied, without content`]];
 }
 
 /** The file that is meant, where it is one. */

@@ -69,6 +69,13 @@ async function slowest(client: RawPeer, rounds: number, between: (round: number)
   return times.sort((a, b) => a - b)[Math.floor(rounds * 0.99)]!;
 }
 
+/** What else the machine does only ever adds to a time. */
+async function leastOf(rounds: number, measure: () => Promise<number>): Promise<number> {
+  let least = Infinity;
+  for (let round = 0; round < rounds; round++) least = Math.min(least, await measure());
+  return least;
+}
+
 describe('a transaction that goes nowhere', () => {
   it('of a client that never votes holds nobody up, and is forgotten when the client goes', async () => {
     await start({ transactionTimeout: 100 });
@@ -167,8 +174,7 @@ describe('sockets without end', () => {
   it('that promise much and send a byte now and then cost neither memory nor time, registered or not', async () => {
     await start({ handshakeTimeout: 60_000 });
     const other = await peer().register();
-    await slowest(other, 500, () => undefined);
-    const alone = await slowest(other, 500, () => undefined);
+    const alone = await leastOf(3, () => slowest(other, 300, () => undefined));
     const sockets: Socket[] = [];
     const registered = await Promise.all(Array.from({ length: 50 }, () => peer().register()));
     for (let count = 0; count < 1000; count++) {
@@ -181,10 +187,11 @@ describe('sockets without end', () => {
     const before = process.memoryUsage().rss;
     // Within the limit of 256 MiB.
     for (const { socket } of registered) socket.write(Buffer.from('0f000000', 'hex'));
-    const crowded = await slowest(other, 500, (round) => {
+    const drip = (round: number): void => {
       for (let count = 0; count < 4; count++) sockets[(round * 4 + count) % 1000]!.write('x');
       registered[round % 50]!.socket.write('x');
-    });
+    };
+    const crowded = await leastOf(3, () => slowest(other, 300, drip));
     // Each costs at most 1 MiB of what it promised, and what it sent; both ends are in this process.
     expect(process.memoryUsage().rss - before).toBeLessThan(100 << 20);
     // The same, within what a busy machine adds.

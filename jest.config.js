@@ -7,6 +7,7 @@ module.exports = {
   maxWorkers: 2,
   moduleNameMapper: {
     '^zodb$': '<rootDir>/src/index.ts',
+    '^zodb/pickle$': '<rootDir>/src/pickle/public.ts',
     '^zodb/(.*)$': '<rootDir>/src/$1/index.ts',
   },
   transform: {

@@ -1,25 +1,7 @@
-/** `zodb/pickle`: values to bytes and back, in Python's pickle format. */
-export { PickleError, PicklingError } from './errors';
-export { Global } from './global';
-export { PyInstance } from './instance';
-export type {
-  ReaderHooks,
-  ReaderOptions,
-  Reduction,
-  StringEncoding,
-  ValueClass,
-  WriterHooks,
-  WriterOptions,
-} from './interfaces';
-export { dumps, loads } from './loads';
-export { ByteArray, FrozenSet, PyDict } from './containers';
-export { PyDate, PyDateTime, PyTime, PyTimeDelta, PyTimezone, type DateTimeFields } from './datetime';
-export { MAX_DEPTH } from './depth';
-export { Complex, Decimal, Fraction, PyFloat } from './numbers';
+/** This room's door for the others: what is public, and the readers and writers that records are made with. */
+export * from './public';
 export { PreparedNames, wordsOf } from './prepared-names';
 export { PickleReader, type InternalReaderOptions } from './reader';
 export { define } from './shapes';
-export { UUID } from './uuid';
-export { valueClass, valueClasses, type PickledClass } from './value-class';
 export { WriteAs } from './write-as';
 export { PickleWriter, type InternalWriterOptions } from './writer';

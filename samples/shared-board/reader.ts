@@ -1,12 +1,17 @@
 /**
- * Prints what is on the board, and every note as it is pinned, until there are COUNT.
+ * Prints what is on the board, and every note as it is pinned: until there are COUNT, or Ctrl-C.
  *
- *     ts-node samples/shared-board/reader.ts HOST:PORT COUNT
+ *     ts-node samples/shared-board/reader.ts HOST:PORT [COUNT]
  */
 import { DB } from 'zodb';
 import { root } from './board';
 
 const [address, count] = process.argv.slice(2);
+if (!address) {
+  console.error('Usage: reader.ts HOST:PORT [COUNT]');
+  process.exit(2);
+}
+const wanted = count === undefined ? Infinity : Number(count);
 const db = new DB(`zeo:${address}`, { root });
 let printed = 0;
 
@@ -20,9 +25,10 @@ function printNew(): void {
 }
 
 async function main(): Promise<void> {
+  // Before the first look, so that nothing is missed between the two.
   const changes = db.changes();
   printNew();
-  while (printed < Number(count)) {
+  while (printed < wanted) {
     await changes.next();
     printNew();
   }

@@ -1,7 +1,7 @@
 /**
- * The board's server: one file, served to programs on any machine, TypeScript or Python. Prints its address; ends at SIGTERM.
+ * The board's server: one file, served to programs on any machine, TypeScript or Python. Prints its address. Ctrl-C or SIGTERM ends it.
  *
- *     ts-node samples/shared-board/server.ts [FILE] [PORT]
+ *     ts-node samples/shared-board/server.ts [FILE] [PORT]      without FILE in memory, without PORT any that is free
  */
 import { openStorage } from 'zodb';
 import { formatAddress, ZeoServer } from 'zodb/zeo';
@@ -14,6 +14,8 @@ void server.listen({ host: '127.0.0.1', port: Number(port ?? 0) }).then((address
   console.log(formatAddress(address));
 });
 
-process.on('SIGTERM', () => {
-  void server.close().then(() => storage.close());
-});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    void server.close().then(() => storage.close());
+  });
+}

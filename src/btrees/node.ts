@@ -3,6 +3,7 @@
  */
 import { POSKeyError } from '../errors';
 import { isPersistent, isReference, Managed, oidOf, serialOf, WRAP } from '../persistence/index';
+import { ItemForm } from '../record/index';
 import { Content } from './content';
 import { DamagedTreeError, InvalidKeyError, InvalidValueError } from './errors';
 import type { Family } from './family';
@@ -206,6 +207,13 @@ export abstract class TreeNode extends Managed {
     const isNew = this.isStored && (serialOf(this) ?? ZERO_TID) === ZERO_TID;
     if (isNew) for (const value of this.heldValues()) this.take(value);
     return content.leaf ? leafState(this, content) : treeState(this, content);
+  }
+
+  /** Leaves take their items apart, unless a subclass has its own way. */
+  override get itemForm(): ItemForm {
+    const isOwn = Reflect.get(this, '__setstate__') === Reflect.get(TreeNode.prototype, '__setstate__');
+    if (!this.isLeaf || !isOwn) return ItemForm.none;
+    return this.valueKind === undefined ? ItemForm.keys : ItemForm.pairs;
   }
 
   override __setstate__(state: unknown): void {

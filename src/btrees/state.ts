@@ -12,6 +12,7 @@
 import { tuple } from './conflict';
 import { Content } from './content';
 import { oidOf } from '../persistence/index';
+import { Items } from '../record/index';
 import { DamagedTreeError } from './errors';
 import { emptyNode, describeNode, TreeNode, type NodeClass } from './node';
 
@@ -52,6 +53,7 @@ export function leafInRecord(tree: TreeNode, { length, slots }: Content): TreeNo
 /** The content of a leaf. @throws DamagedTreeError */
 export function readLeafState(leaf: TreeNode, state: unknown): Content {
   const { keyKind, valueKind } = leaf;
+  if (state instanceof Items) return contentOfItems(leaf, state);
   const [items, next] = parts(leaf, state);
   if (valueKind === undefined) {
     return new Content(true, keyKind.fill(items, 0, 1, items.length), [], items.length, next);
@@ -61,6 +63,16 @@ export function readLeafState(leaf: TreeNode, state: unknown): Content {
   const values = new Array<unknown>(length);
   for (let i = 0, at = 1; i < length; i++, at += 2) values[i] = valueKind.load(items[at]);
   return new Content(true, keyKind.fill(items, 0, 2, length), values, length, next);
+}
+
+/** The content of a leaf whose arrays of objects are its own already. */
+function contentOfItems({ keyKind, valueKind }: TreeNode, { keys, values, link }: Items): Content {
+  const { length } = keys;
+  const kept = keyKind.letter === 'O' ? keys : keyKind.fill(keys, 0, 1, length);
+  if (valueKind !== undefined && valueKind.letter !== 'O') {
+    for (let i = 0; i < length; i++) values[i] = valueKind.load(values[i]);
+  }
+  return new Content(true, kept, values, length, link);
 }
 
 /** The content of an inner node or root. @throws DamagedTreeError */

@@ -1,7 +1,14 @@
 /** From a record to a live object. */
 import { ZodbError } from '../errors';
 import type { Oid } from '../ids';
-import { FieldKind, FieldList, RecordReader, type ClassMeta, type RecordContent } from '../record/index';
+import {
+  FieldKind,
+  FieldList,
+  ItemForm,
+  RecordReader,
+  type ClassMeta,
+  type RecordContent,
+} from '../record/index';
 import { Broken } from './broken';
 import type { ObjectCacheImpl } from './cache';
 import { modelOfPrototype, type ClassModel, type Layout } from './class-model';
@@ -21,6 +28,7 @@ interface Recipe {
   readonly kind: 'tracked' | 'managed' | 'custom';
   /** What all loaded objects have for a state that keep theirs elsewhere and have no fields. */
   readonly shared: State | undefined;
+  readonly form: ItemForm;
 }
 
 /** What objects with their own `__setstate__` have. */
@@ -38,7 +46,10 @@ export interface StateForm {
 export class Loader {
   readonly #cache: ObjectCacheImpl;
   readonly #reader: RecordReader;
-  #recipes = new Map<ClassMeta, Recipe>();
+  readonly #recipes = new Map<ClassMeta, Recipe>();
+  /** What was asked for last: one record asks twice. */
+  #lastClass: ClassMeta | undefined = undefined;
+  #lastRecipe: Recipe | undefined = undefined;
   #revision = -1;
   /** Class metadata that must be written back as it was: with arguments, of a class nobody knows. */
   readonly #metas = new WeakMap<object, ClassMeta>();
@@ -115,12 +126,14 @@ export class Loader {
 
   /** The decoded state of a record, references as {@link Ref}s: for `oldState`. */
   stateOf(oid: Oid, record: LoadedRecord): unknown {
-    return stateValue(this.#read(oid, record));
+    return stateValue(this.#read(oid, record, asStored));
   }
 
-  #read(oid: Oid, record: LoadedRecord): RecordContent {
+  readonly #formOf = (cls: ClassMeta): ItemForm => this.#recipe(cls).form;
+
+  #read(oid: Oid, record: LoadedRecord, formOf = this.#formOf): RecordContent {
     try {
-      return this.#reader.read(record.data);
+      return this.#reader.readFor(record.data, formOf);
     } catch (error) {
       if (!(error instanceof ZodbError)) throw error;
       throw new ObjectLoadError(oid, 'object', `its record can't be read: ${error.message}`, {
@@ -133,16 +146,19 @@ export class Loader {
     const registry = this.#cache.jar.registry;
     if (this.#revision !== registry.revision) {
       this.#recipes.clear();
+      this.#lastClass = undefined;
       this.#revision = registry.revision;
     }
     const bare = cls.newargs === undefined && cls.form === 'class' ? cls : cls.bare;
+    if (bare === this.#lastClass) return this.#lastRecipe!;
     let recipe = this.#recipes.get(bare);
     if (recipe === undefined) {
       recipe = this.#makeRecipe(bare);
       this.#recipes.set(bare, recipe);
       this.#revision = registry.revision;
     }
-    return recipe;
+    this.#lastClass = bare;
+    return (this.#lastRecipe = recipe);
   }
 
   #makeRecipe(cls: ClassMeta): Recipe {
@@ -153,7 +169,12 @@ export class Loader {
     const kind =
       prototype instanceof Managed ? 'managed' : hasMethod(prototype, '__setstate__') ? 'custom' : 'tracked';
     const isFieldless = kind === 'managed' && !(prototype instanceof ManagedContainer);
-    return { model, kind, shared: isFieldless ? makeState(model.empty, 0, []) : undefined };
+    return {
+      model,
+      kind,
+      shared: isFieldless ? makeState(model.empty, 0, []) : undefined,
+      form: isFieldless ? (prototype as Managed).itemForm : ItemForm.none,
+    };
   }
 
   /** Gives an object its state. On failure it stays a ghost. */
@@ -224,6 +245,10 @@ export class Loader {
     if (target.size === 0) defineAll(object, target, layout);
     else if (previous !== layout) defineMissing(object, target, layout, this.#cache);
   }
+}
+
+function asStored(): ItemForm {
+  return ItemForm.none;
 }
 
 /** A tracked object without fields. */

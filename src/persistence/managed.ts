@@ -1,7 +1,7 @@
 /**
  * Persistent objects that keep their own house: collections whose state is no set of fields (BTree nodes, PersistentMapping, blobs).
  */
-import type { FieldKind } from '../record/index';
+import { ItemForm, type FieldKind } from '../record/index';
 import { ClosedCacheError } from './errors';
 import { UNTRACKED } from './guard';
 import type { ObjectCacheImpl } from './cache';
@@ -54,6 +54,11 @@ export abstract class Managed {
   abstract __getstate__(): unknown;
   /** Takes a stored state over. */
   abstract __setstate__(state: unknown): void;
+  /** How `__setstate__` takes states. Asked of the prototype. */
+  get itemForm(): ItemForm {
+    return ItemForm.none;
+  }
+
   /** Forgets the state: the object becomes a ghost. */
   abstract dropState(): void;
 

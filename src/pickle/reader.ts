@@ -11,7 +11,7 @@ import { AGAIN } from './build';
 import { isDeeperThan } from './depth';
 import type { Global } from './global';
 import type { PreparedNames } from './prepared-names';
-import { ColumnReader } from './expected-columns';
+import { ItemReader } from './expected-items';
 
 export type { InternalReaderOptions } from './machine-state';
 
@@ -20,7 +20,7 @@ const CLEARED: unique symbol = Symbol('cleared');
 const NO_COLUMNS: unknown[] = [];
 
 /** Reads one pickle after another from an input. The memo lasts until the next {@link open}. */
-export class PickleReader extends ColumnReader {
+export class PickleReader extends ItemReader {
   /** Starts on `bytes` from `start` up to `end`; forgets the memo. */
   open(bytes: Uint8Array, start = 0, end = bytes.length): void {
     const input = this.input;

@@ -15,3 +15,4 @@ export { RecordReader } from './reader';
 export { RecordWriter } from './writer';
 export { className, readClass, references, rewriteReferences, scanReferences } from './scanner';
 export { readStructure, StoredReference, structureHooks, type RecordStructure } from './structure';
+export { ItemForm, Items } from './items';

@@ -1,8 +1,11 @@
 import { PickleReader } from '../pickle/index';
 import { ClassMeta } from './class-meta';
 import { FieldList } from './field-list';
+import { ItemForm, Items } from './items';
 import type { RecordContent, RecordReaderHooks } from './interfaces';
 import { persistentIdLoader, shortReferenceLoader } from './persistent-id';
+
+const NO_VALUES: unknown[] = [];
 
 /**
  * Takes records apart. Make one per connection: it keeps what makes the next record faster. Throws `PickleError` for
@@ -26,11 +29,24 @@ export class RecordReader {
     const reader = this.#reader;
     try {
       reader.open(bytes, start, end);
+      return this.#state(this.#class());
+    } finally {
+      reader.close();
+    }
+  }
+
+  /** As {@link read}, with the state of a class as `formOf` says. */
+  readFor(bytes: Uint8Array, formOf: (cls: ClassMeta) => ItemForm): RecordContent {
+    const reader = this.#reader;
+    try {
+      reader.open(bytes, 0, bytes.length);
       const cls = this.#class();
-      const expected = cls.lastFields;
-      const state = reader.readColumns(expected?.prepared);
-      if (reader.asExpected) return { cls, fields: expected, values: reader.columnValues, state: undefined };
-      return reader.columnCount >= 0 ? this.#fields(cls) : content(cls, state);
+      const form = formOf(cls);
+      if (form !== ItemForm.none && reader.readItems(form === ItemForm.pairs)) {
+        const items = new Items(reader.itemKeys, reader.itemValues, reader.itemLink);
+        return { cls, fields: undefined, values: NO_VALUES, state: items };
+      }
+      return this.#state(cls);
     } finally {
       reader.close();
     }
@@ -50,6 +66,14 @@ export class RecordReader {
   #class(): ClassMeta {
     const global = this.#reader.readName();
     return global === undefined ? ClassMeta.fromPickle(this.#reader.read()) : ClassMeta.ofGlobal(global);
+  }
+
+  #state(cls: ClassMeta): RecordContent {
+    const reader = this.#reader;
+    const expected = cls.lastFields;
+    const state = reader.readColumns(expected?.prepared);
+    if (reader.asExpected) return { cls, fields: expected, values: reader.columnValues, state: undefined };
+    return reader.columnCount >= 0 ? this.#fields(cls) : content(cls, state);
   }
 
   #fields(cls: ClassMeta): RecordContent {

@@ -13,8 +13,9 @@ import {
 } from '../../src/btrees/index';
 import { DB, type Connection } from '../../src/database/index';
 import { ConflictError, ReadConflictError } from '../../src/errors';
-import { persistent, Registry, registry } from '../../src/persistence/index';
+import { persistent, Registry, registry, type AnyClass } from '../../src/persistence/index';
 import { TransactionManager } from '../../src/transaction/index';
+import type { AnyMapping } from './collections';
 
 @persistent('test.btrees.Item')
 class Item {
@@ -290,6 +291,28 @@ describe('classes', () => {
     expect(registry.find('BTrees._OOBTree', 'OOBucket')?.ctor).toBe(OOBucket);
     expect(registry.find('BTrees.OOBTree', 'OOTreeSetPy')?.ctor).toBe(OOTreeSet);
     expect(registry.find('BTrees.Length', 'Length')?.ctor).toBe(Length);
+  });
+
+  it('give a subclass with a way of its own the state as it is stored', () => {
+    const seen: unknown[] = [];
+    class Noting extends (OOBucket as unknown as new () => AnyMapping) {
+      override __setstate__(state: unknown): void {
+        seen.push(state);
+        super.__setstate__(state);
+      }
+    }
+    registry.register('test.btrees', 'Noting', Noting as unknown as AnyClass);
+    const bucket = new Noting();
+    bucket.set('a', 1).set('b', 2);
+    const { user } = databaseWith(bucket);
+    const { root, conn } = user();
+    conn.cacheMinimize();
+    expect([...(root.tree as unknown as AnyMapping)]).toEqual([
+      ['a', 1],
+      ['b', 2],
+    ]);
+    expect(seen).toEqual([[['a', 1, 'b', 2]]]);
+    registry.unregister(Noting);
   });
 
   it('carry the reason of a conflict', () => {

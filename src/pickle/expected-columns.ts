@@ -7,6 +7,7 @@ import { Machine } from './machine';
 import { Memo } from './memo';
 import { FLOAT_NOTE } from './notes';
 import type { PreparedNames } from './prepared-names';
+import { WriteAs } from './write-as';
 
 /** How far behind a name or an item bytes are looked at before the next look at the end. */
 const SPAN = 16;
@@ -17,7 +18,10 @@ export class ColumnReader extends Machine {
   protected openList: unknown[] | undefined = undefined;
   protected openMark = false;
 
-  /** Reads a pickle that is a dict with these names: true when it was all of that, else {@link run} is to go on. */
+  /**
+   * Reads a pickle that is a dict with these names: true when it was all of that, else {@link run} is to go on. Whether the floats
+   * are where they were expected is in `asExpected`; where they are not, names and kinds are set too.
+   */
   protected readExpected(names: PreparedNames): boolean {
     const { buf, end } = this;
     const start = this.pos;
@@ -36,12 +40,18 @@ export class ColumnReader extends Machine {
     this.protocol = 3;
     this.memo.reserve(buf[start + 4]!);
     this.pos = first;
+    this.asExpected = true;
     const done = this.readFields(names);
     const pos = this.pos;
     if (done === count && buf[pos] === (count > 1 ? 0x75 : 0x73) && buf[pos + 1] === 0x2e && pos + 2 <= end) {
       this.pos = pos + 2;
+      if (!this.asExpected) {
+        for (let i = 0; i < count; i++) this.columnNames[i] = names.names[i]!;
+        this.columnCount = count;
+      }
       return true;
     }
+    this.asExpected = false;
     this.layOut(names, done, start + 2, buf[start + 4]!);
     return false;
   }
@@ -61,7 +71,9 @@ export class ColumnReader extends Machine {
         memo.reserveText(buf[pos + 1]!, at + 1, names.names[i]!);
         pos += 2;
       }
-      if (names.isFloat[i] !== (buf[pos] === 0x47)) return i;
+      const isFloat = buf[pos] === 0x47;
+      if (names.isFloat[i] !== isFloat) this.asExpected = false;
+      this.columnKinds[i] = isFloat ? WriteAs.float : WriteAs.auto;
       const value = buf[pos] === 0x5d ? this.readList(pos) : this.readScalar(pos);
       if (value === undefined) {
         if (this.openList === undefined) this.pos = at;
@@ -173,7 +185,7 @@ export class ColumnReader extends Machine {
 
   /** Lays the stack out as the machine would have it now: the dict, `count` fields, the list that was begun. */
   protected layOut(names: PreparedNames, count: number, dictAt: number, dictMemo: number): void {
-    const { stack, notes, marks, columnValues } = this;
+    const { stack, notes, marks, columnValues, columnKinds } = this;
     notes.push(0, dictAt);
     notes.memos[0] = dictMemo;
     stack[0] = undefined;
@@ -181,7 +193,8 @@ export class ColumnReader extends Machine {
     if (names.names.length > 1) marks[this.startMarks++] = place;
     for (let i = 0; i < count; i++) {
       stack[place++] = names.names[i];
-      if (names.isFloat[i]! && Number.isInteger(columnValues[i])) notes.push(place, FLOAT_NOTE);
+      if (columnKinds[i] === WriteAs.float && Number.isInteger(columnValues[i]))
+        notes.push(place, FLOAT_NOTE);
       stack[place++] = columnValues[i];
     }
     const list = this.openList;

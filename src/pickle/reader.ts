@@ -102,8 +102,7 @@ export class PickleReader extends ItemReader {
     for (;;) {
       try {
         if (names !== undefined) {
-          this.asExpected = this.readExpected(names);
-          if (this.asExpected) return undefined;
+          if (this.readExpected(names)) return undefined;
           names = undefined;
         }
         const value = this.run();

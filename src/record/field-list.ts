@@ -12,6 +12,7 @@ export type FieldKind = WriteAs;
 
 /** How many lists are kept canonical in a process. */
 const CANONICAL_LIMIT = 20_000;
+const KINDS = Object.keys(WriteAs).length;
 /** Longer lists are not kept: they are collections in disguise. */
 const LENGTH_LIMIT = 128;
 /** Nor are lists with a name longer than this: 20,000 of any length would fill the memory. */
@@ -33,7 +34,8 @@ export class FieldList {
   readonly canonical: boolean;
   /** The list with one more field that was met last after this one, and all of them. */
   #lastNext: FieldList | undefined = undefined;
-  #nexts: Map<string, FieldList> | undefined = undefined;
+  /** By kind, then by name. */
+  #nexts: (Map<string, FieldList> | undefined)[] | undefined = undefined;
   readonly #lastName: string;
   readonly #lastKind: FieldKind;
   /** Whether a name comes twice: a damaged or hostile record. */
@@ -90,14 +92,14 @@ export class FieldList {
 
   /** The canonical list with one more field; `undefined` beyond the bound. No #method: beside `static empty` tsc 6.0 emits a broken alias. */
   private nextList(name: string, kind: FieldKind): FieldList | undefined {
-    const key = `${kind}${name}`;
-    let next = this.#nexts?.get(key);
+    let next = this.#nexts?.[kind]?.get(name);
     if (next === undefined) {
       if (!this.canonical || this.length >= LENGTH_LIMIT || name.length > NAME_LIMIT) return undefined;
       if (canonicalCount >= CANONICAL_LIMIT) FieldList.#forgetAll();
       next = new FieldList([...this.names, name], [...this.kinds, kind], true);
       canonicalCount++;
-      (this.#nexts ??= new Map()).set(key, next);
+      const nexts = (this.#nexts ??= new Array<undefined>(KINDS).fill(undefined));
+      (nexts[kind] ??= new Map()).set(name, next);
     }
     this.#lastNext = next;
     return next;

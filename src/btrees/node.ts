@@ -2,7 +2,7 @@
  * What leaves and inner nodes of all collections have in common: their content, how it is loaded, followed and written.
  */
 import { POSKeyError } from '../errors';
-import { isPersistent, isReference, Managed, oidOf, serialOf, WRAP } from '../persistence/index';
+import { isPersistent, isReference, isSettled, Managed, oidOf, serialOf, WRAP } from '../persistence/index';
 import { ItemForm } from '../record/index';
 import { Content } from './content';
 import { DamagedTreeError, InvalidKeyError, InvalidValueError } from './errors';
@@ -141,7 +141,9 @@ export abstract class TreeNode extends Managed {
   value(content: Content, index: number): unknown {
     const value = content.slots[index];
     if (typeof value !== 'object' || value === null) return this.valueKind!.give(value);
-    const seen: unknown = this.anchor.isStored ? this.anchor.follow(value) : value;
+    if (isSettled(value)) return value;
+    const { anchor } = this;
+    const seen: unknown = anchor.isStored ? anchor.follow(value) : value;
     if (seen !== value) content.slots[index] = seen;
     return seen;
   }

@@ -31,7 +31,7 @@ export { createCache, stateOf } from './create-cache';
 export { Ref, ForeignRef } from './ref';
 export { referencesIn } from './references-in';
 export { isManaged } from './classes';
-export { Managed, ManagedContainer, isReference, WRAP } from './managed';
+export { Managed, ManagedContainer, isReference, isSettled, WRAP } from './managed';
 export { Broken } from './broken';
 export { Persistent } from './persistent';
 export { PersistentList } from './list';

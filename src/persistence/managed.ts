@@ -197,6 +197,11 @@ function activateSlowly(object: Managed, record: ObjectRecord): void {
   record.cache.activate(object, record);
 }
 
+/** Whether an object is a persistent one that was saved or loaded: there is nothing to follow, it can be handed out. */
+export function isSettled(object: object): boolean {
+  return stampOf(object) !== undefined;
+}
+
 /** Whether a value stands for an object: for code that must not load. */
 export function isReference(value: unknown): value is Ref | ForeignRef {
   return value instanceof Ref || value instanceof ForeignRef;

@@ -1,7 +1,8 @@
 import { className, references } from '../../record/index';
 import { randomBytes } from 'node:crypto';
-import { formatOid, timeOfTid, type Oid, type Tid } from '../../ids';
+import { formatOid, oidToBytes, tidToBytes, timeOfTid, type Oid, type Tid } from '../../ids';
 import type { Conflict, Storage, StorageHost } from '../../storage/index';
+import { tuple, type WireTuple } from '../wire/values';
 import { CommitQueue } from './commit-queue';
 import { InvalidationQueue } from './invalidation-queue';
 import type { ServerLogger } from './logger';
@@ -9,8 +10,8 @@ import { mergeByClass } from './merge-by-class';
 
 /** What a client of the storage must be told. Implemented by the connection's session. */
 export interface StorageClient {
-  /** Others committed. */
-  invalidated(tid: Tid, oids: readonly Oid[]): void;
+  /** Others committed: a tid and a list of oids, as they travel; the same object for all clients, so that it is encoded once. */
+  invalidated(changes: WireTuple): void;
   /** It is not known what changed: the client must connect anew and verify its cache. */
   restart(reason: string): void;
   /** The storage's size changed without a commit of this client. */
@@ -107,13 +108,13 @@ export class HostedStorage implements StorageHost {
     this.#outcomes.set(key, tid);
     if (this.#outcomes.size > OUTCOMES) this.#outcomes.delete(this.#outcomes.keys().next().value!);
     this.#queue.push(tid, oids);
-    for (const client of this.clients) if (client !== by) client.invalidated(tid, oids);
+    this.#tell(tid, oids, by);
   }
 
   invalidate(tid: Tid, oids: readonly Oid[]): void {
     if (this.#queue.newest !== undefined && tid <= this.#queue.newest) return;
     this.#queue.push(tid, oids);
-    for (const client of this.clients) client.invalidated(tid, oids);
+    this.#tell(tid, oids, undefined);
   }
 
   invalidateAll(): void {
@@ -191,6 +192,14 @@ export class HostedStorage implements StorageHost {
       );
       return undefined;
     }
+  }
+
+  #tell(tid: Tid, oids: readonly Oid[], by: StorageClient | undefined): void {
+    const changes = tuple(
+      tidToBytes(tid),
+      oids.map((oid) => oidToBytes(oid)),
+    );
+    for (const client of this.clients) if (client !== by) client.invalidated(changes);
   }
 
   #look(): void {

@@ -1,8 +1,8 @@
 import { ReadOnlyError, StorageTransactionError } from '../../errors';
-import { oidToBytes, tidToBytes, type Oid, type Tid } from '../../ids';
+import type { Oid, Tid } from '../../ids';
 import { type Storage, TransactionMetaData } from '../../storage/index';
 import { transactionKey } from '../wire/arguments';
-import { tuple, type WireValue } from '../wire/values';
+import { tuple, type WireTuple, type WireValue } from '../wire/values';
 import { BlobUpload } from './blob-transfer';
 import type { HostedStorage, StorageClient } from './hosted-storage';
 import { ClientIterators } from './iterators';
@@ -55,14 +55,8 @@ export class Session implements StorageClient {
     return this.hosted.storage;
   }
 
-  invalidated(tid: Tid, oids: readonly Oid[]): void {
-    this.connection.broadcast(
-      'invalidateTransaction',
-      tuple(
-        tidToBytes(tid),
-        oids.map((oid) => oidToBytes(oid)),
-      ),
-    );
+  invalidated(changes: WireTuple): void {
+    this.connection.broadcast('invalidateTransaction', changes);
   }
 
   restart(reason: string): void {

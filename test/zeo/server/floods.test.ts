@@ -250,6 +250,21 @@ it('one that looks only whether the port answers leaves no line in the log', asy
   expect(lines.length).toBe(before);
 });
 
+it('what was committed is put into bytes once for all who are told', async () => {
+  await start();
+  const hosted = server.storages.get('1')!;
+  const told: unknown[] = [];
+  const client = {
+    invalidated: (changes: unknown) => void told.push(changes),
+    restart: () => undefined,
+    sizeChanged: () => undefined,
+  };
+  hosted.clients.add(client).add({ ...client });
+  await commit(await peer().register(), oid(1), NEW);
+  expect(told).toHaveLength(2);
+  expect(told[0]).toBe(told[1]);
+});
+
 describe('a client that was away', () => {
   it.each([
     ['within the queue', { invalidationQueueSize: 10 }, [1, 2, 3]],

@@ -6,27 +6,16 @@ import { checkRecord } from '../record-check';
 import type { TransactionMetaData } from '../transaction-meta';
 import type { Blobs } from './blobs';
 import type { Engine } from './engine';
+import { manyStores, type Change } from './change';
 import { checkIdentity, type Handle } from './handle';
 import type { SqliteInstance } from './instance';
 import { OidSource } from './oid-source';
 import { Revisions } from './revisions';
-import { WriteContext, WriteTransaction, type Stored } from './write-transaction';
+import { WriteContext } from './write-context';
+import { WriteTransaction } from './write-transaction';
 
 /** Buffered changes of more bytes than this are written before the vote, under the write lock. */
 const MAX_BUFFERED = 64 * 1024 * 1024;
-
-/** So many stores are written together. */
-const MANY = 16;
-
-/** One buffered call. */
-interface Change {
-  readonly kind: 'store' | 'restore' | 'delete' | 'check';
-  readonly oid: Oid;
-  readonly serial: Tid;
-  readonly data: Uint8Array | null;
-  readonly references: readonly Oid[] | undefined;
-  readonly content: number | undefined;
-}
 
 /** The transaction of this thread that is between begin and finish. */
 interface Current {
@@ -339,7 +328,7 @@ export class SqliteCommitter {
   #apply(current: Current, writing: WriteTransaction): void {
     const { changes } = current;
     this.#checkRemovals(current, writing);
-    const many = changes.length >= MANY ? manyStores(changes) : undefined;
+    const many = manyStores(changes);
     if (many) writing.storeMany(many);
     for (const change of changes) {
       const { kind, oid, serial, data } = change;
@@ -387,17 +376,4 @@ export class SqliteCommitter {
     this.#engine.checkOpen();
     if (this.#engine.options.readOnly) throw new ReadOnlyError(`${this.#engine.path} is open read-only.`);
   }
-}
-
-/** The stores, when nothing else is written, no object twice or with a blob, and all oids are below 2^53. */
-function manyStores(changes: readonly Change[]): Stored[] | undefined {
-  const stores: Stored[] = [];
-  const oids = new Set<Oid>();
-  for (const { kind, oid, serial, data, references, content } of changes) {
-    if (kind === 'check') continue;
-    if (kind !== 'store' || content !== undefined || oid < 0) return undefined;
-    oids.add(oid);
-    stores.push({ oid, serial, data: data!, references });
-  }
-  return oids.size === stores.length ? stores : undefined;
 }

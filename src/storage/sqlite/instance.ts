@@ -26,7 +26,8 @@ import type { Engine } from './engine';
 import { oidKey, type Handle } from './handle';
 import { HEADER, openRecord, openRecordAt, sealedSeq, seqAt } from './record-format';
 import { Revisions, SqliteRecord } from './revisions';
-import type { WriteContext } from './write-transaction';
+import { SnapshotTransaction } from './snapshot-transaction';
+import type { WriteContext } from './write-context';
 
 const NOTHING: readonly Oid[] = Object.freeze([]);
 /** Loads between two looks at the size of the write-ahead log. */
@@ -43,7 +44,7 @@ export interface InstanceContext {
 }
 
 /**
- * A connection's view: a read handle with an open read transaction, which is an exact snapshot whatever other
+ * A connection's view: a handle with an open read transaction, which is an exact snapshot whatever other
  * processes do. It costs the write-ahead log, which can't be reset meanwhile. When the log grows beyond its limit,
  * {@link yieldSnapshot} ends the transaction; from then on the snapshot is reconstructed from the history, and where
  * that is gone there is a `ReadConflictError`.
@@ -60,23 +61,16 @@ export class SqliteInstance implements StorageInstance {
   readonly #handle: Handle;
   readonly #revisions: Revisions;
   readonly #get: Statement<Buffer>;
-  readonly #newest: Statement<number>;
-  readonly #version: Statement<number>;
+  readonly #transaction: SnapshotTransaction;
   readonly #batch: BatchRead;
   /** The last commit that is seen; -1 before the first poll. */
   #seq = -1;
-  /** The read transaction is open, so that the handle shows exactly the snapshot. */
-  #isOpen = false;
   /** The snapshot was taken and its read transaction ended early. */
   #isStale = false;
   #isReleased = false;
   #loadsLeft = LOADS_PER_LOOK;
   /** Own commits since the last poll, through the writer. */
   #own: number[] = [];
-  /** The handle holds the write lock: its transaction is a commit now. */
-  #isWriting = false;
-  /** The handle's `data_version` when `#seq` was the newest commit. */
-  #dataVersion = -1;
   /** Nothing happened since the last poll that {@link removals} would have to look for. */
   #isFresh = false;
   #writeContext: WriteContext | undefined;
@@ -93,8 +87,7 @@ export class SqliteInstance implements StorageInstance {
     this.#revisions = new Revisions(this.#handle, context.engine.tids);
     this.#get = this.#handle.prepare<Buffer>('SELECT state FROM object WHERE oid = ?').pluck();
     this.#batch = new BatchRead(this.#handle);
-    this.#newest = this.#handle.prepare<number>('SELECT max(seq) FROM txn').pluck();
-    this.#version = this.#handle.prepare<number>('PRAGMA data_version').pluck();
+    this.#transaction = new SnapshotTransaction(this.#handle);
     if (fixedSeq !== undefined) {
       this.#seq = fixedSeq;
       this.#isStale = true;
@@ -112,40 +105,21 @@ export class SqliteInstance implements StorageInstance {
     const own = this.#own;
     if (own.length > 0) this.#own = [];
     this.#isFresh = true;
-    if (this.#isOpen) {
+    if (this.#transaction.isOpen) {
       this.#engine.refresh();
       if (log.latest === this.#seq) return NOTHING;
-      this.#end();
+      this.#transaction.end();
     } else {
       this.#engine.checkPlace();
     }
     const last = this.#seq;
-    if (!this.#begin()) return NOTHING;
+    const newest = this.#transaction.begin();
+    this.#isStale = false;
+    if (newest === undefined) return NOTHING;
+    this.#seq = newest;
     log.refresh();
     if (this.#seq > log.latest) log.catchUp();
     return last < 0 || last === this.#seq ? NOTHING : log.between(last, this.#seq, own);
-  }
-
-  /** Opens the read transaction. False when nobody has written through another handle since `#seq`: it stays the newest. */
-  #begin(): boolean {
-    try {
-      this.#handle.begin();
-      this.#isOpen = true;
-      this.#isStale = false;
-      const version = this.#version.get()!;
-      if (version === this.#dataVersion) return false;
-      this.#seq = this.#newest.get() ?? 0;
-      this.#dataVersion = version;
-      return true;
-    } catch (error) {
-      this.#end();
-      throw this.#handle.failed(error);
-    }
-  }
-
-  #end(): void {
-    this.#isOpen = false;
-    this.#handle.rollback();
   }
 
   /**
@@ -153,33 +127,27 @@ export class SqliteInstance implements StorageInstance {
    * Then the pages that the handle has cached stay good, and the next snapshot need not look for anything.
    */
   beginWriting(): WriteContext | undefined {
-    if (!this.#isOpen) return undefined;
     const context = (this.#writeContext ??= this.#context.committer.contextFor(this.#handle));
-    if (!context.statements.tryToWrite(this.#handle)) return undefined;
-    this.#isWriting = true;
-    return context;
+    return this.#transaction.tryToWrite(context.statements) ? context : undefined;
   }
 
   /** The committer tells that commit `seq` was made here, and that the connection knows what it changed. */
   committed(seq: number): void {
-    if (!this.#isWriting) {
+    if (!this.#transaction.isWriting) {
       this.#own.push(seq);
       return;
     }
     // Nothing came between the snapshot and this commit: until the next poll it is the snapshot.
     this.#seq = seq;
-    this.#leaveTransaction();
+    this.#isStale = true;
+    this.#transaction.ended();
   }
 
   /** The committer tells that a transaction of this instance was rolled back. */
   rolledBack(): void {
-    if (this.#isWriting) this.#leaveTransaction();
-  }
-
-  #leaveTransaction(): void {
-    this.#isWriting = false;
-    this.#isOpen = false;
+    if (!this.#transaction.isWriting) return;
     this.#isStale = true;
+    this.#transaction.ended();
   }
 
   load(oid: Oid): LoadedRecord {
@@ -192,7 +160,7 @@ export class SqliteInstance implements StorageInstance {
   loadMany(oids: readonly Oid[]): (LoadedRecord | undefined)[] {
     this.#loadsLeft -= oids.length;
     if (this.#loadsLeft <= 0) this.#look();
-    if (!this.#isOpen && !this.#isStale) throw this.#unready();
+    if (!this.#transaction.isOpen && !this.#isStale) throw this.#unready();
     try {
       const records = this.#batch.records(oids, this.#openCurrent);
       if (records !== undefined) {
@@ -224,7 +192,7 @@ export class SqliteInstance implements StorageInstance {
 
   #row(oid: Oid): Buffer | undefined {
     // Only an open transaction or a snapshot that was given up may be read: better-sqlite3 itself would answer always.
-    if (!this.#isOpen && !this.#isStale) throw this.#unready();
+    if (!this.#transaction.isOpen && !this.#isStale) throw this.#unready();
     try {
       return this.#get.get(oid >= 0 ? oid : oidKey(oid));
     } catch (error) {
@@ -259,7 +227,8 @@ export class SqliteInstance implements StorageInstance {
 
   #look(): void {
     this.#loadsLeft = LOADS_PER_LOOK;
-    if (this.#isOpen && this.#engine.walSize() > this.#engine.options.walLimit) this.yieldSnapshot();
+    if (this.#transaction.isOpen && this.#engine.walSize() > this.#engine.options.walLimit)
+      this.yieldSnapshot();
   }
 
   /**
@@ -267,10 +236,10 @@ export class SqliteInstance implements StorageInstance {
    * nobody committed since.
    */
   yieldSnapshot(): void {
-    if (!this.#isOpen || this.#isWriting) return;
+    if (!this.#transaction.isOpen || this.#transaction.isWriting) return;
     this.#engine.refresh();
     if (this.#engine.log.latest === this.#seq) return;
-    this.#end();
+    this.#transaction.end();
     this.#isStale = true;
   }
 
@@ -286,7 +255,7 @@ export class SqliteInstance implements StorageInstance {
 
   /** The revision that this snapshot shows, if it is the one of commit `seq`: the file itself may have dropped it. */
   snapshotRevision(oid: Oid, seq: number): LoadedRecord | undefined {
-    const row = this.#isOpen ? this.#row(oid) : undefined;
+    const row = this.#transaction.isOpen ? this.#row(oid) : undefined;
     return row !== undefined && sealedSeq(row) === seq ? this.#record(oid, row) : undefined;
   }
 
@@ -390,7 +359,7 @@ export class SqliteInstance implements StorageInstance {
 
   suspend(): void {
     if (this.#isReleased) throw this.#released();
-    if (!this.#fixed) this.#end();
+    if (!this.#fixed) this.#transaction.end();
   }
 
   release(): void {
@@ -398,7 +367,7 @@ export class SqliteInstance implements StorageInstance {
     if (this.#txn) this.tpcAbort(this.#txn);
     this.#isReleased = true;
     this.#isStale = false;
-    this.#end();
+    this.#transaction.end();
     if (this.#fixed) this.#engine.giveBack(this.#handle);
     else this.#engine.giveBackConnection(this.#handle);
     this.#context.released(this);

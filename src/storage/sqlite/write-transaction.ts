@@ -8,47 +8,21 @@ import type { LoadedRecord, TransactionStatus } from '../interfaces';
 import { mergeConflict } from '../merge-conflict';
 import type { TransactionMetaData } from '../transaction-meta';
 import { undoneData } from '../undo-rule';
-import type { Blobs } from './blobs';
-import { BULK, BulkRows } from './bulk-rows';
+import { BULK } from './bulk-rows';
 import type { SqlValue } from './driver';
-import type { Engine } from './engine';
 import { oidKey, type Handle } from './handle';
 import type { SqliteInstance } from './instance';
 import { packOids } from './oid-list';
-import type { OidSource } from './oid-source';
 import { HEADER, NOT_KEPT, openRecord, sealedPrior, sealedSeq, sealRecord } from './record-format';
 import { findReferences, packReferences } from './references';
-import { Revisions, type SqliteRecord } from './revisions';
+import type { SqliteRecord } from './revisions';
 import { readMeta, writeMeta } from './schema';
 import { prepareTransactions, rowChanges, transactionCrc } from './transaction-row';
-import { WriteStatements } from './write-statements';
+import type { WriteContext } from './write-context';
+import type { WriteStatements } from './write-statements';
 
 /** Revisions that one statement moves to the history. */
 const SUPERSEDED = 256;
-
-/** What write transactions through one handle share. */
-export class WriteContext {
-  readonly engine: Engine;
-  readonly handle: Handle;
-  readonly oids: OidSource;
-  readonly blobs: Blobs;
-  readonly revisions: Revisions;
-  readonly statements: WriteStatements;
-  #bulk: BulkRows | undefined;
-
-  constructor(engine: Engine, handle: Handle, oids: OidSource, blobs: Blobs) {
-    this.engine = engine;
-    this.handle = handle;
-    this.oids = oids;
-    this.blobs = blobs;
-    this.revisions = new Revisions(handle, engine.tids);
-    this.statements = new WriteStatements(handle);
-  }
-
-  get bulk(): BulkRows {
-    return (this.#bulk ??= new BulkRows(this.handle));
-  }
-}
 
 /** One call of {@link WriteTransaction.store}. */
 export interface Stored {

@@ -1,0 +1,31 @@
+import type { Blobs } from './blobs';
+import { BulkRows } from './bulk-rows';
+import type { Engine } from './engine';
+import type { Handle } from './handle';
+import type { OidSource } from './oid-source';
+import { Revisions } from './revisions';
+import { WriteStatements } from './write-statements';
+
+/** What write transactions through one handle share. */
+export class WriteContext {
+  readonly engine: Engine;
+  readonly handle: Handle;
+  readonly oids: OidSource;
+  readonly blobs: Blobs;
+  readonly revisions: Revisions;
+  readonly statements: WriteStatements;
+  #bulk: BulkRows | undefined;
+
+  constructor(engine: Engine, handle: Handle, oids: OidSource, blobs: Blobs) {
+    this.engine = engine;
+    this.handle = handle;
+    this.oids = oids;
+    this.blobs = blobs;
+    this.revisions = new Revisions(handle, engine.tids);
+    this.statements = new WriteStatements(handle);
+  }
+
+  get bulk(): BulkRows {
+    return (this.#bulk ??= new BulkRows(this.handle));
+  }
+}

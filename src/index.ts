@@ -110,6 +110,7 @@ export type {
 } from './transaction/index';
 export {
   activate,
+  assign,
   Broken,
   ClassRegistrationError,
   deactivate,

@@ -53,3 +53,4 @@ export {
 export { instantiate, resolverOf, type ConflictResolver } from './conflict-classes';
 export { ValueClasses } from './value-classes';
 export { toPlain, type ToPlainOptions } from './to-plain';
+export { assign } from './assign';

@@ -15,7 +15,7 @@ export interface ToPlainOptions {
 }
 
 /**
- * A persistent object (or any value) as what JSON can say: Maps with string keys become objects, other Maps arrays of pairs, Sets arrays, bytes base64 text, bigints text. References beyond
+ * A persistent object (or any value) as what JSON can say: Maps with string keys become objects, other Maps arrays of pairs, Sets arrays, bytes base64 text, bigints and URLs text. References beyond
  * `depth`, and those back to an object that is being shown, are cut to `{ $ref: '0x2a', $class: 'bank.Account' }`, and nothing is loaded for them. What class-transformer's decorators (`@Exclude`, `@Expose`, `@Transform`)
  * say of a class holds.
  */
@@ -39,9 +39,8 @@ function plain(value: unknown, depth: number, open: Set<object>): unknown {
     case Kind.object:
       return mapValues(value, inside);
     case Kind.scalar:
-      return types.isDate(value) || value instanceof URL
-        ? value
-        : Buffer.from(bytesOf(value as Uint8Array)).toString('base64');
+      if (value instanceof URL) return value.href;
+      return types.isDate(value) ? value : Buffer.from(bytesOf(value as Uint8Array)).toString('base64');
     case Kind.instance:
       return instanceToPlain(value);
     default:
@@ -79,7 +78,7 @@ function plainObject(object: object, depth: number, open: Set<object>): unknown 
 }
 
 /** The value of a field without following a reference. */
-function rawField(object: object, name: string): unknown {
+export function rawField(object: object, name: string): unknown {
   const record = stampOf(object);
   if (record === undefined) return (object as Record<string, unknown>)[name];
   ensureLoaded(object, record);

@@ -7,6 +7,7 @@ import { copyTransactions } from '../copy';
 import { FileStorage } from '../file';
 import { BlobDirectory } from '../file/blob-directory';
 import { isBlob } from '../file/blob-record';
+import { writeFailure } from '../file/errors';
 import { nodeFileSystem } from '../file/file-system';
 import { decodeIndexFile } from '../file/index-file';
 import { saveIndex } from '../file/open-file';
@@ -48,14 +49,21 @@ export function* backupStorage(
   repository: string,
   options: BackupOptions = {},
 ): Steps<BackupOutcome> {
-  fs.mkdirSync(repository, { recursive: true });
-  const chain = options.full ? undefined : toContinue(readRepository(repository).at(-1));
-  const outcome =
-    storage instanceof FileStorage
-      ? yield* backupFile(storage, repository, chain, options)
-      : yield* backupTransactions(storage, repository, chain, options);
-  if (outcome.kind === 'full' && options.removeOld) removeOld(repository);
-  return outcome;
+  try {
+    fs.mkdirSync(repository, { recursive: true });
+    const chain = options.full ? undefined : toContinue(readRepository(repository).at(-1));
+    const outcome =
+      storage instanceof FileStorage
+        ? yield* backupFile(storage, repository, chain, options)
+        : yield* backupTransactions(storage, repository, chain, options);
+    if (outcome.kind === 'full' && options.removeOld) removeOld(repository);
+    return outcome;
+  } catch (error) {
+    throw writeFailure(
+      error,
+      `${storage.name} could not be backed up to ${repository}; earlier backups are as they were.`,
+    );
+  }
 }
 
 /** A chain that the next backup may go on with, and files that must not be there then. */

@@ -5,6 +5,7 @@ import { CorruptionError, InvalidArgumentError } from '../../errors';
 import { dateOfTid, MAX_TID, tidFromTime, ZERO_TID, type Tid } from '../../ids';
 import { FileStorage } from '../file';
 import { BlobDirectory } from '../file/blob-directory';
+import { writeFailure } from '../file/errors';
 import { nodeFileSystem, writeFully } from '../file/file-system';
 import { isBlob } from '../file/blob-record';
 import type { Steps } from '../steps';
@@ -57,7 +58,7 @@ export function* restoreBackup(
     return { path: target, bytes: end, lastTransaction: last, blobs, from: files.map((file) => file.path) };
   } catch (error) {
     for (const each of made) fs.rmSync(each, { recursive: true, force: true });
-    throw error;
+    throw writeFailure(error, `${repository} could not be restored to ${target}.`);
   }
 }
 

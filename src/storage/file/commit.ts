@@ -1,11 +1,11 @@
 import { ConflictError, POSKeyError, ReadConflictError, UndoError } from '../../errors';
-import { formatTid, ZERO_TID, type Oid, type Tid } from '../../ids';
+import { formatOid, formatTid, ZERO_TID, type Oid, type Tid } from '../../ids';
 import type { BlobSource, StorageHost } from '../interfaces';
 import { mergeConflict } from '../merge-conflict';
 import { undoneData } from '../undo-rule';
 import type { BlobDirectory } from './blob-directory';
 import type { DataFile } from './data-file';
-import { QuotaError } from './errors';
+import { QuotaError, writeFailure } from './errors';
 import { DataHeader, DATA_HEADER } from './format';
 import type { PendingTransaction } from './pending';
 
@@ -199,8 +199,7 @@ export class FileCommit {
   }
 
   #installBlob(oid: Oid, source: BlobSource): void {
-    const blobs = this.#beforeBlob(oid);
-    blobs.install(oid, this.pending.tid, source);
+    this.#writingBlob(oid, (blobs) => blobs.install(oid, this.pending.tid, source));
   }
 
   /** The blob of the record at `position` becomes that of this transaction, too. */
@@ -208,10 +207,22 @@ export class FileCommit {
     const { file } = this.#context;
     const resolved = file.resolve(oid, position);
     if (!this.#isBlob(resolved?.data)) return;
-    const blobs = this.#beforeBlob(oid);
-    const direct = this.#serialAt(position);
-    const source = blobs.has(oid, direct) ? direct : this.#serialAt(resolved!.position);
-    blobs.repeat(oid, source, this.pending.tid);
+    this.#writingBlob(oid, (blobs) => {
+      const direct = this.#serialAt(position);
+      const source = blobs.has(oid, direct) ? direct : this.#serialAt(resolved!.position);
+      blobs.repeat(oid, source, this.pending.tid);
+    });
+  }
+
+  #writingBlob(oid: Oid, write: (blobs: BlobDirectory) => void): void {
+    try {
+      write(this.#beforeBlob(oid));
+    } catch (error) {
+      throw writeFailure(
+        error,
+        `The blob ${formatOid(oid)} could not be written to ${this.#context.blobs().path}. Abort the transaction; nothing was changed.`,
+      );
+    }
   }
 
   #beforeBlob(oid: Oid): BlobDirectory {

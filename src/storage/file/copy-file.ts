@@ -6,7 +6,7 @@ import type { Steps } from '../steps';
 import type { BlobDirectory } from './blob-directory';
 import { LAYOUT_MARKER } from './blob-layout';
 import type { DataFile } from './data-file';
-import { DamagedFileError } from './errors';
+import { DamagedFileError, writeFailure } from './errors';
 import { nodeFileSystem, readFully, writeFully } from './file-system';
 
 const CHUNK = 1 << 20;
@@ -34,7 +34,7 @@ export function* copyFile(
     nodeFileSystem.syncDirectory(path.dirname(path.resolve(target)));
   } catch (error) {
     for (const each of made) fs.rmSync(each, { recursive: true, force: true });
-    throw error;
+    throw writeFailure(error, `${file.path} could not be copied to ${target}.`);
   } finally {
     file.release();
   }

@@ -1,4 +1,4 @@
-import { CorruptionError, StorageError, type ZodbErrorOptions } from '../../errors';
+import { CorruptionError, StorageError, ZodbError, type ZodbErrorOptions } from '../../errors';
 
 /** The structure of a `Data.fs` is broken at a place that is known. */
 export class DamagedFileError extends CorruptionError {
@@ -23,4 +23,14 @@ export class QuotaError extends StorageError {
       code: 'QUOTA',
     });
   }
+}
+
+/** An error of the disk (full, damaged, not permitted) with a sentence that says what it prevented; other errors as they are. */
+export function writeFailure(error: unknown, sentence: string): unknown {
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  if (error instanceof ZodbError || code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error;
+  return new StorageError(`${sentence} (${(error as Error).message})`, {
+    code: 'WRITE_FAILED',
+    cause: error,
+  });
 }

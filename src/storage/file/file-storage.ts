@@ -20,9 +20,11 @@ import { selectUndoable } from '../undo-log';
 import { isBlob } from './blob-record';
 import { FileCommit } from './commit';
 import type { DataFile } from './data-file';
+import { writeFailure } from './errors';
 import type { ForeignTransaction } from './follow';
-import { MAX_METADATA, Status, type Metadata } from './format';
+import { Status, type Metadata } from './format';
 import { findUnpacked, undoable } from './iterate';
+import { metadataOf } from './metadata';
 import { type FileStorageOptions } from './options';
 import { packFile } from './pack';
 import { PackGate } from './pack-gate';
@@ -225,6 +227,11 @@ export class FileStorage extends OpenedFileStorage implements Storage {
         failed: (cause) => this.#fail(cause),
         cacheBytes: this.options.cacheBytes,
       });
+    } catch (error) {
+      throw writeFailure(
+        error,
+        `${this.name} could not be packed. It is as it was; make room, and pack again.`,
+      );
     } finally {
       this.#isPacking = false;
     }
@@ -380,18 +387,6 @@ export class FileStorage extends OpenedFileStorage implements Storage {
     this.checkOpen();
     if (this.readOnly) throw new ReadOnlyError(`${this.name} is open read-only.`);
   }
-}
-
-function metadataOf(txn: TransactionMetaData): Metadata {
-  const metadata = { user: txn.userBytes, description: txn.descriptionBytes, extension: txn.extensionBytes };
-  for (const [name, bytes] of Object.entries(metadata)) {
-    if (bytes.length > MAX_METADATA) {
-      throw new InvalidArgumentError(
-        `The ${name} of a transaction takes ${bytes.length} bytes; a Data.fs has room for ${MAX_METADATA}.`,
-      );
-    }
-  }
-  return metadata;
 }
 
 function maxBigInt(a: bigint, b: bigint): bigint {

@@ -1,6 +1,7 @@
 import { restoreFs, withFaults, type FaultPlan } from '../file/faulty-fs';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { ZodbError } from '../../../src/errors';
 import { ROOT_OID, type Oid } from '../../../src/ids';
 import {
   backupStorage,
@@ -68,6 +69,7 @@ describe.each(kinds)('a repository of %s', (_, open) => {
         const { failed, error } = withFaults({ ...faults, failAt, matches: /backups/ }, () =>
           runSteps(backupStorage(storage, repository, { gzip })),
         );
+        if (error !== undefined && !faults.crash) expect(error).toBeInstanceOf(ZodbError);
         const after = restored(repository);
         const isThere = after.tids.length > before.tids.length;
         expect(after.blob).toBe((isThere ? 'second' : 'first').repeat(99));
@@ -95,9 +97,10 @@ it.each(plans)('a restore is whole or not there, whichever call %s', (_, faults)
   runSteps(backupStorage(storage, repository));
   for (let failAt = 0; ; failAt += Math.ceil(stride / 4)) {
     const target = directory.file('restored.fs');
-    const { failed, result } = withFaults({ ...faults, failAt, matches: /backups|restored/ }, () =>
+    const { failed, result, error } = withFaults({ ...faults, failAt, matches: /backups|restored/ }, () =>
       runSteps(restoreBackup(repository, target)),
     );
+    if (error !== undefined && !faults.crash) expect(error).toBeInstanceOf(ZodbError);
     if (fs.existsSync(target)) {
       const again = new FileStorage(target);
       expect(again.lastTransaction()).toBe(storage.lastTransaction());

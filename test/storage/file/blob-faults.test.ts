@@ -1,6 +1,7 @@
 import { restoreFs, withFaults, type FaultPlan } from './faulty-fs';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { ZodbError } from '../../../src/errors';
 import { ROOT_OID, type Oid, type Tid } from '../../../src/ids';
 import { FileStorage, runSteps } from '../../../src/storage';
 import { commit, put, serialOf, undo } from './commits';
@@ -88,6 +89,10 @@ function expectSound(file: string, log: readonly Acknowledged[]): void {
   }
 }
 
+function isFromOpening(error: unknown): boolean {
+  return /new FileStorage|\bopen \(/.test((error as Error).stack ?? '');
+}
+
 const plans: [name: string, plan: Omit<FaultPlan, 'failAt'>][] = [
   ['fails with EIO', { code: 'EIO', crash: false }],
   ['finds the disk full', { code: 'ENOSPC', crash: false }],
@@ -108,6 +113,10 @@ it.each(plans)('no blob is lost or left behind, whichever call %s', (_, faults) 
       break;
     }
     runs++;
+    // Whatever fails once a storage is open, the error says what came of it.
+    if (!faults.crash && error !== undefined && !isFromOpening(error)) {
+      expect(error).toBeInstanceOf(ZodbError);
+    }
     try {
       expectSound(file, log);
     } catch (problem) {

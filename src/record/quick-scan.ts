@@ -26,11 +26,14 @@ function behindPut(pos: number): number {
   return code === 0x71 ? pos + 2 : code === 0x72 ? pos + 5 : pos;
 }
 
-/** The class of the record before: PROTO, GLOBAL, its number, STOP. Many records in a row have the same. */
+/**
+ * How the record before begins: PROTO, a class, its number, STOP; for a dict of fields also PROTO, EMPTY_DICT, its number, MARK. Many
+ * records in a row begin alike.
+ */
 const header = new Int32Array(32);
 let headerSize = 0;
 
-/** The position behind the class, if it is in its usual form; else 0. */
+/** The position behind the beginning, if it is in its usual form; else 0. */
 function behindHeader(end: number): number {
   if (headerSize > 0 && headerSize <= end) {
     const last = (headerSize - 1) >> 2;
@@ -40,11 +43,12 @@ function behindHeader(end: number): number {
       return headerSize;
   }
   if (bytes[0] !== 0x80 || bytes[2] !== 0x63) return 0;
-  const pos = lines(bytes, 3, 2);
-  if (pos + 3 > end || bytes[pos] !== 0x71 || bytes[pos + 2] !== 0x2e) return 0;
-  headerSize = pos + 3 <= 4 * header.length ? pos + 3 : 0;
+  let pos = lines(bytes, 3, 2) + 3;
+  if (pos > end || bytes[pos - 3] !== 0x71 || bytes[pos - 1] !== 0x2e) return 0;
+  if (pos + 6 <= end && view.getInt32(pos) === (0x8003_7d71 | 0) && bytes[pos + 5] === 0x28) pos += 6;
+  headerSize = pos <= 4 * header.length ? pos : 0;
   for (let w = 0; 4 * w < headerSize; w++) header[w] = view.getInt32(4 * w, true);
-  return pos + 3;
+  return pos;
 }
 
 /** The position behind the reference whose 8 bytes stand at `start`; 0 when they are no part of one. */

@@ -85,6 +85,11 @@ export function noteOf(slot: number, root: object): Note | undefined {
   return nested === Nested.none || noteInner(head) ? head : undefined;
 }
 
+/** Of one container alone, whatever is in it. */
+export function shallowNoteOf(value: object): Note {
+  return shallow(0, value, kindOf(value));
+}
+
 /** For a value whose object is going to be saved. */
 export function emptyNote(slot: number, value: object): Note {
   return new Note(slot, value, Kind.opaque, Form.none, false, NOTHING, undefined, undefined);

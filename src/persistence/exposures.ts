@@ -4,18 +4,18 @@
 import { readyBit } from './accessors';
 import type { ObjectCacheImpl } from './cache';
 import { isManaged } from './classes';
-import { emptyNote, INSIDE, isAsNoted, noteOf, type Note } from './exposure';
+import { emptyNote, INSIDE, isAsNoted, noteOf, shallowNoteOf, type Note } from './exposure';
 import { StaleValueError } from './errors';
 import { followInside } from './following';
 import { replaceWatched } from './letting-go';
 import { ownerOf, setOwner } from './ownership';
-import { seal, type DropReason } from './sealing';
+import { seal, type DropReason, type Unsealable } from './sealing';
 import { Place, Status, type ObjectRecord } from './stamp';
 
 /** So many exposed objects are watched across a transaction boundary. */
 const WATCH_LIMIT = 1000;
-/** So many bytes of dropped states are watched. */
-const STALE_BYTES_LIMIT = 1000;
+/** So many values of dropped states that can't be sealed are watched. */
+const STALE_LIMIT = 1000;
 
 type OnChange = (object: object, record: ObjectRecord) => void;
 
@@ -37,6 +37,17 @@ export class Exposures {
   readonly #inside = new WeakMap<ObjectRecord, Set<object>>();
   /** Bytes whose state is gone: they can't be sealed, so a change is noticed late, but not never. */
   #staleBytes: { readonly bytes: WeakRef<Uint8Array>; readonly copy: Uint8Array }[] = [];
+  /** The same for proxies. */
+  #staleProxies: Note[] = [];
+
+  readonly #unsealable: Unsealable = {
+    bytes: (bytes) => {
+      this.#staleBytes.push({ bytes: new WeakRef(bytes), copy: bytes.slice() });
+    },
+    proxy: (proxy) => {
+      this.#staleProxies.push(shallowNoteOf(proxy));
+    },
+  };
 
   constructor(cache: ObjectCacheImpl, onChange: OnChange) {
     this.#cache = cache;
@@ -93,6 +104,7 @@ export class Exposures {
       if (this.#wasChanged(records[i]!)) this.#onChange(this.#objects[i]!, records[i]!);
     }
     if (this.#staleBytes.length > 0) this.#checkStaleBytes();
+    if (this.#staleProxies.length > 0) this.#checkStaleProxies();
   }
 
   /** The objects that {@link flush} would mark, without marking them: for abort. */
@@ -174,12 +186,10 @@ export class Exposures {
     if (first === undefined) return;
     this.forget(record);
     for (let note: Note | undefined = first; note !== undefined; note = note.next) {
-      seal(note.source, reason, (bytes) => {
-        this.#staleBytes.push({ bytes: new WeakRef(bytes), copy: bytes.slice() });
-      });
+      seal(note.source, reason, this.#unsealable);
     }
-    if (this.#staleBytes.length > STALE_BYTES_LIMIT)
-      this.#staleBytes = this.#staleBytes.slice(-STALE_BYTES_LIMIT);
+    if (this.#staleBytes.length > STALE_LIMIT) this.#staleBytes = this.#staleBytes.slice(-STALE_LIMIT);
+    if (this.#staleProxies.length > STALE_LIMIT) this.#staleProxies = this.#staleProxies.slice(-STALE_LIMIT);
   }
 
   clear(): void {
@@ -188,6 +198,7 @@ export class Exposures {
     this.#head = 0;
     this.#idle = 0;
     this.#staleBytes = [];
+    this.#staleProxies = [];
   }
 
   get #length(): number {
@@ -248,6 +259,17 @@ export class Exposures {
     const inside = record.watch === undefined ? undefined : this.#inside.get(record);
     if (inside === undefined) this.#inside.set(record, new Set([value]));
     else inside.add(value);
+  }
+
+  #checkStaleProxies(): void {
+    for (const [i, note] of this.#staleProxies.entries()) {
+      if (isAsNoted(note)) continue;
+      this.#staleProxies[i] = shallowNoteOf(note.source);
+      throw new StaleValueError(
+        "A proxy that was read from an object was written to after the object's state was dropped; the change is not saved. Read the value again from the object before changing it.",
+        'dropped',
+      );
+    }
   }
 
   #checkStaleBytes(): void {

@@ -2,9 +2,10 @@
  * An object that is to be watched no longer. Its values may be out, so they are sealed, and the object needs others. Dropping its state would do that, at the cost of loading it again;
  * an object of flat values gets copies instead, and stays.
  */
+import { types } from 'node:util';
 import { cloneValue } from './cloning';
 import { isFlat, type Note } from './exposure';
-import { seal } from './sealing';
+import { seal, type Unsealable } from './sealing';
 import type { ObjectRecord } from './stamp';
 import { Kind, kindOf } from './values';
 
@@ -19,12 +20,13 @@ export function replaceWatched(record: ObjectRecord): boolean {
   // When all are watched and flat, none is inside another; that none stands twice is left to see.
   for (let note = record.watch; note !== undefined; note = note.next) {
     if (!isFlat(note) || state[note.slot] !== note.source || standsTwice(note)) return false;
+    if (types.isProxy(note.source)) return false;
     plain -= 1;
   }
   if (plain !== 0) return false;
   for (let note = record.watch; note !== undefined; note = note.next) {
     state[note.slot] = cloneFlat(note);
-    seal(note.source, 'eviction', ignoreBytes);
+    seal(note.source, 'eviction', NOTHING_ELSE);
   }
   return true;
 }
@@ -40,7 +42,8 @@ function cloneFlat({ source, kind, items }: Note): object {
   return kind === Kind.array ? (items as unknown[]) : cloneValue(source);
 }
 
-/** There are none in arrays and plain objects. */
-function ignoreBytes(): void {
-  // see above
-}
+/** Flat arrays and plain objects can all be sealed. */
+const NOTHING_ELSE: Unsealable = {
+  bytes: (): void => undefined,
+  proxy: (): void => undefined,
+};

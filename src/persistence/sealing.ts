@@ -1,6 +1,6 @@
 /**
  * Plain values whose state was dropped: what the program still does to them could never be saved, so it fails where it happens. Arrays, plain objects and instances are frozen,
- * Maps, Sets and Dates get mutators that throw; bytes can't be sealed and are compared instead.
+ * Maps, Sets and Dates get mutators that throw; bytes and proxies can't be sealed and are compared instead.
  */
 import { types } from 'node:util';
 import { anchored } from './anchor';
@@ -60,16 +60,24 @@ export function checkNotStale(value: object, where: string): void {
   );
 }
 
-/** Seals everything in `root`. `watchBytes` hears of bytes, which can't be sealed. */
-export function seal(root: object, reason: DropReason, watchBytes: (bytes: Uint8Array) => void): void {
+/** What hears of values that can't be sealed. */
+export interface Unsealable {
+  bytes(bytes: Uint8Array): void;
+  /** A proxy, of a library for observable state mostly: freezing it is refused, or breaks it. */
+  proxy(proxy: object): void;
+}
+
+/** Seals everything in `root`. */
+export function seal(root: object, reason: DropReason, unsealable: Unsealable): void {
   walkContainers(root, (value, kind) => {
     if (stale.has(value)) return;
     stale.set(value, MARKS[reason][Object.isFrozen(value) ? 1 : 0]);
-    if (kind === Kind.map) refuse(value, MAP_METHODS);
+    if (types.isProxy(value)) unsealable.proxy(value);
+    else if (kind === Kind.map) refuse(value, MAP_METHODS);
     else if (kind === Kind.set) refuse(value, SET_METHODS);
     else if (types.isDate(value)) refuse(value, DATE_METHODS);
     else if (kind !== Kind.scalar) Object.freeze(value);
-    else if (!(value instanceof URL)) watchBytes(bytesOf(value as ArrayBufferView));
+    else if (!(value instanceof URL)) unsealable.bytes(bytesOf(value as ArrayBufferView));
   });
 }
 

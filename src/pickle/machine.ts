@@ -26,10 +26,8 @@ export class Machine extends ArgumentReader {
     let markCount = this.startMarks;
     // The lowest place that opcodes may take from: above the last mark.
     let fence = markCount > 0 ? marks[markCount - 1]! : 0;
-    // What lies on the stack already is counted as if all were containers; an exact look follows where it matters.
-    let containers = sp;
+    let containers = sp; // As if all on the stack were some; an exact look follows where it matters.
     if (sp === 0) this.protocol = 0;
-    this.startPlace = this.startMarks = 0;
 
     for (;;) {
       const at = pos;

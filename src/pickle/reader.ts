@@ -127,6 +127,7 @@ export class PickleReader extends ItemReader {
   }
 
   protected clearStack(): void {
+    this.startPlace = this.startMarks = 0;
     this.notes.clear();
     const stack = this.stack;
     if (stack.length > 2048) this.stack = [];

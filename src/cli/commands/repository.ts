@@ -40,6 +40,7 @@ export async function backupInto(
       ...(outcome.path === undefined ? [] : [['file', outcome.path] satisfies [string, string]]),
       ['size', formatBytes(outcome.bytes)],
       ['blobs', formatCount(outcome.blobs)],
+      ...lostBlobs(outcome.missingBlobs),
     ]);
   });
 }
@@ -66,6 +67,7 @@ export async function restoreFrom(
     ['size', formatBytes(outcome.bytes)],
     ['last transaction', lastTransaction],
     ['blobs', formatCount(outcome.blobs)],
+    ...lostBlobs(outcome.missingBlobs),
   ]);
 }
 
@@ -98,6 +100,10 @@ export function verify(context: Context, repository: string, { quick = false }: 
     ...problems.map((problem): [string, string] => ['', problem]),
   ]);
   if (problems.length > 0) context.exitCode = EXIT.problems;
+}
+
+function lostBlobs(count: number): [string, string][] {
+  return count === 0 ? [] : [['blobs missing', `${formatCount(count)}; "zodb check" names them`]];
 }
 
 function timeOf(text: string): number {

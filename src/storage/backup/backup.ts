@@ -1,8 +1,8 @@
 import type { Hash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { UnsupportedError } from '../../errors';
-import { ZERO_TID, type Tid } from '../../ids';
+import { POSKeyError, UnsupportedError } from '../../errors';
+import { ZERO_TID, type Oid, type Tid } from '../../ids';
 import { copyTransactions } from '../copy';
 import { FileStorage } from '../file';
 import { BlobDirectory } from '../file/blob-directory';
@@ -37,6 +37,8 @@ export interface BackupOutcome {
   /** Bytes of the `Data.fs` that it holds. */
   readonly bytes: number;
   readonly blobs: number;
+  /** Revisions of blobs that the storage has lost: there was nothing to back up. */
+  readonly missingBlobs: number;
 }
 
 /**
@@ -105,7 +107,11 @@ function* backupFile(
     const start = isContinued ? last.end : 0;
     const file = newName(repository, `${isContinued ? 'delta' : ''}fs${options.gzip ? 'z' : ''}`);
     // Blobs first: a backup that is there has all it needs.
-    const blobs = yield* backupBlobs(storage, repository, isContinued ? lastTidOf(last) : ZERO_TID);
+    const { blobs, missingBlobs } = yield* backupBlobs(
+      storage,
+      repository,
+      isContinued ? lastTidOf(last) : ZERO_TID,
+    );
     const writer = new BackupWriter(file, options.gzip ?? false);
     try {
       const hash = yield* copyBytes(source, start, end, (chunk) => writer.write(chunk));
@@ -115,13 +121,13 @@ function* backupFile(
     } finally {
       writer.discard();
     }
-    return { kind: isContinued ? 'increment' : 'full', path: file, bytes: end - start, blobs };
+    return { kind: isContinued ? 'increment' : 'full', path: file, bytes: end - start, blobs, missingBlobs };
   } finally {
     fs.closeSync(source);
   }
 }
 
-const NOTHING: BackupOutcome = { kind: 'nothing new', path: undefined, bytes: 0, blobs: 0 };
+const NOTHING: BackupOutcome = { kind: 'nothing new', path: undefined, bytes: 0, blobs: 0, missingBlobs: 0 };
 
 /** Whether the file still begins with what was backed up: a pack changes that. */
 function* isPrefix(source: number, { files }: BackupChain, { quick }: BackupOptions): Steps<boolean> {
@@ -133,18 +139,37 @@ function* isPrefix(source: number, { files }: BackupChain, { quick }: BackupOpti
   return true;
 }
 
-function* backupBlobs(storage: FileStorage, repository: string, after: Tid): Steps<number> {
-  if (!storage.supports.blobs) return 0;
+function* backupBlobs(
+  storage: FileStorage,
+  repository: string,
+  after: Tid,
+): Steps<{ blobs: number; missingBlobs: number }> {
+  const count = { blobs: 0, missingBlobs: 0 };
+  if (!storage.supports.blobs) return count;
   const target = new BlobDirectory(path.join(repository, BLOBS), undefined, false);
-  let count = 0;
   for (const transaction of storage.iterate((after + 1n) as Tid)) {
     for (const { oid, tid, data } of transaction.records()) {
       if (data === null || !isBlob(data) || target.has(oid, tid)) continue;
-      target.install(oid, tid, { path: storage.blobPath(oid, tid), consume: false });
-      yield { phase: 'copy blobs', done: ++count, total: undefined };
+      const source = blobPath(storage, oid, tid);
+      if (source === undefined) {
+        // A lost blob is no reason to have no backup of the rest.
+        count.missingBlobs++;
+        continue;
+      }
+      target.install(oid, tid, { path: source, consume: false });
+      yield { phase: 'copy blobs', done: ++count.blobs, total: undefined };
     }
   }
   return count;
+}
+
+function blobPath(storage: FileStorage, oid: Oid, tid: Tid): string | undefined {
+  try {
+    return storage.blobPath(oid, tid);
+  } catch (error) {
+    if (error instanceof POSKeyError) return undefined;
+    throw error;
+  }
 }
 
 function* backupTransactions(
@@ -175,13 +200,13 @@ function* backupTransactions(
     new BlobDirectory(path.join(repository, BLOBS), undefined, false),
   );
   try {
-    const { blobs } = yield* copyTransactions(storage, delta, (since + 1n) as Tid);
+    const { blobs, missingBlobs } = yield* copyTransactions(storage, delta, (since + 1n) as Tid);
     delta.sync();
     yield* adopt(plain, file, options, (hash) => {
       saveIndexAs(indexOf(file), delta);
       return [chain.dat, last.end, delta.end, hash];
     });
-    return { kind: 'increment', path: file, bytes: delta.end - last.end, blobs };
+    return { kind: 'increment', path: file, bytes: delta.end - last.end, blobs, missingBlobs };
   } finally {
     delta.close();
     fs.rmSync(plain, { force: true });
@@ -198,8 +223,9 @@ function* backupAll(storage: Storage, repository: string, options: BackupOptions
       durability: 'normal',
     });
     let blobs: number;
+    let missingBlobs: number;
     try {
-      ({ blobs } = yield* copyTransactions(storage, target));
+      ({ blobs, missingBlobs } = yield* copyTransactions(storage, target));
     } finally {
       target.close();
     }
@@ -208,7 +234,7 @@ function* backupAll(storage: Storage, repository: string, options: BackupOptions
       fs.renameSync(`${plain}.index`, indexOf(file));
       return [datOf(file), 0, bytes, hash];
     });
-    return { kind: 'full', path: file, bytes, blobs };
+    return { kind: 'full', path: file, bytes, blobs, missingBlobs };
   } finally {
     for (const suffix of ['', '.lock', '.index']) fs.rmSync(plain + suffix, { force: true });
   }

@@ -26,6 +26,8 @@ export interface RestoreOutcome {
   readonly bytes: number;
   readonly lastTransaction: Tid;
   readonly blobs: number;
+  /** Revisions of blobs that were lost before they could be backed up. */
+  readonly missingBlobs: number;
   /** The backup files that it was made of. */
   readonly from: readonly string[];
 }
@@ -52,10 +54,17 @@ export function* restoreBackup(
     if (last === ZERO_TID && options.time !== undefined) throw tooOld(part, repository, options.time);
     if (whole) copyIndex(files.at(-1)!, target);
     else cut(part, end);
-    const blobs = yield* restoreBlobs(part, repository, blobDir);
+    const { blobs, missingBlobs } = yield* restoreBlobs(part, repository, blobDir);
     fs.renameSync(part, target);
     nodeFileSystem.syncDirectory(path.dirname(path.resolve(target)));
-    return { path: target, bytes: end, lastTransaction: last, blobs, from: files.map((file) => file.path) };
+    return {
+      path: target,
+      bytes: end,
+      lastTransaction: last,
+      blobs,
+      missingBlobs,
+      from: files.map((file) => file.path),
+    };
   } catch (error) {
     for (const each of made) fs.rmSync(each, { recursive: true, force: true });
     throw writeFailure(error, `${repository} could not be restored to ${target}.`);
@@ -160,19 +169,25 @@ function copyIndex(file: BackupFile, target: string): void {
   if (fs.existsSync(index)) fs.copyFileSync(index, `${target}.index`);
 }
 
-function* restoreBlobs(part: string, repository: string, blobDir: string): Steps<number> {
-  const from = path.join(repository, BLOBS);
-  if (!fs.existsSync(from)) return 0;
-  const source = new BlobDirectory(from, undefined, true);
+function* restoreBlobs(
+  part: string,
+  repository: string,
+  blobDir: string,
+): Steps<{ blobs: number; missingBlobs: number }> {
+  const count = { blobs: 0, missingBlobs: 0 };
+  const source = new BlobDirectory(path.join(repository, BLOBS), undefined, true);
   const target = new BlobDirectory(blobDir, undefined, false);
   const storage = new FileStorage(part, { readOnly: true, blobDir: false });
-  let count = 0;
   try {
     for (const transaction of storage.iterate()) {
       for (const { oid, tid, data } of transaction.records()) {
         if (data === null || !isBlob(data)) continue;
-        target.install(oid, tid, { path: source.require(oid, tid), consume: false });
-        yield { phase: 'restore blobs', done: ++count, total: undefined };
+        if (!source.has(oid, tid)) {
+          count.missingBlobs++;
+          continue;
+        }
+        target.install(oid, tid, { path: source.pathOf(oid, tid), consume: false });
+        yield { phase: 'restore blobs', done: ++count.blobs, total: undefined };
       }
     }
   } finally {

@@ -130,6 +130,23 @@ it('begins a whole backup after a pack, and can remove what was before it', () =
   storage.close();
 });
 
+it('backs up and restores what there is when a blob was lost, and says so', () => {
+  const repository = path.dirname(directory.file('x'));
+  const storage = new FileStorage(directory.file());
+  storage.registerDB(plainHost);
+  const lost = putBlob(storage, 1 as Oid, 'lost');
+  putBlob(storage, 2 as Oid, 'kept');
+  fs.rmSync(storage.blobPath(1 as Oid, lost));
+  expect(runSteps(backupStorage(storage, repository))).toMatchObject({ blobs: 1, missingBlobs: 1 });
+  const target = directory.file();
+  expect(runSteps(restoreBackup(repository, target))).toMatchObject({ blobs: 1, missingBlobs: 1 });
+  const restored = new FileStorage(target);
+  expect(blobOf(restored, 2 as Oid)).toBe('kept');
+  expect(runSteps(restored.check()).problems).toEqual([expect.stringContaining(`${target}.blobs`) as string]);
+  restored.close();
+  storage.close();
+});
+
 it('finds damage and missing files, and restores nothing from them', () => {
   const repository = path.dirname(directory.file('x'));
   const storage = new FileStorage(directory.file());

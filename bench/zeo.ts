@@ -88,9 +88,12 @@ async function echoRunner(): Promise<Runner> {
     for (;;) {
       const found = bridge.receive();
       if (found && (bridge.tag & 3) === RECORD.data) return;
+      if (found && (bridge.tag & 3) === RECORD.closed) throw new Error(found.toString());
       if (!found) bridge.wait(5000);
     }
   };
+  // One that says nothing for a while is given up.
+  trip();
   return () => Promise.resolve(timed(LOADS, () => repeat(LOADS, trip)));
 }
 

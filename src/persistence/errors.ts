@@ -4,7 +4,7 @@ import { formatOid, type Oid } from '../ids';
 
 /** A value can't be saved. Nothing was written; `path` says where the value is. */
 export class UnsavableValueError extends ZodbError {
-  /** From the class of the object saved: `bank.Account.history[3].callback`. */
+  /** From the class of the object saved: `bank.Account.history[3].callback`; from the root: `root.x[1]`. */
   readonly path: string;
   readonly oid: Oid | undefined;
 

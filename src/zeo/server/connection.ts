@@ -47,6 +47,8 @@ export interface ConnectionServer {
   /** Counters of a storage, or of all. */
   status(hosted: HostedStorage): WireValue;
   statusReport(): string;
+  /** Whether the message last given by `broadcastFrame` may wait for others. */
+  holdsBroadcast(): boolean;
   /** Calls `release` of the connection after a moment. */
   holdFor(connection: ClientConnection): void;
   /** Frame of a broadcast message, made once for all clients that speak the same codec. */
@@ -103,12 +105,14 @@ export class ClientConnection implements SessionConnection {
 
   broadcast(name: string, args: WireValue): void {
     if (this.#closed) return;
+    const bytes = this.server.broadcastFrame(this.#codec!, name, args);
+    if (!this.server.holdsBroadcast()) return this.#send(bytes);
     if (!this.#held) {
       this.#held = true;
       this.socket.cork();
       this.server.holdFor(this);
     }
-    this.#write(this.server.broadcastFrame(this.#codec!, name, args));
+    this.#write(bytes);
     // What we hold back must not look like what the client does not take.
     if (this.socket.writableLength > HOLD_BYTES) this.release();
   }

@@ -13,7 +13,11 @@ import { HostedStorage } from './hosted-storage';
 import { SILENT, type ServerLogger } from './logger';
 import { statusToWire, storageStatus, type StorageStatus } from './status';
 
-/** Milliseconds for which invalidations wait for more, so that many commits do not mean as many system calls for every client. */
+/**
+ * With more clients than these, what was committed within so many milliseconds after another commit waits for more, so that many
+ * commits do not mean as many system calls for every client. Otherwise all have been told before the committer gets its answer.
+ */
+const CROWD = 32;
 const HOLD = 3;
 
 /** Certificates for TLS, each as PEM text or bytes. */
@@ -210,6 +214,8 @@ export class ZeoServer {
   #makeShared(): ConnectionServer {
     const options = this.#options;
     let lastArgs: WireValue;
+    let lastAt = -Infinity;
+    let holds = false;
     const frames = new Map<string, Buffer>();
     let held: ClientConnection[] = [];
     const releaseAll = (): void => {
@@ -232,13 +238,19 @@ export class ZeoServer {
       storage: (id) => this.#hosted.get(id),
       status: (hosted) => statusToWire(this.#status(hosted)),
       statusReport: () => JSON.stringify(Object.fromEntries(this.status())),
+      holdsBroadcast: () => holds,
       holdFor: (connection) => {
         if (held.length === 0) setTimeout(releaseAll, HOLD);
         held.push(connection);
       },
       broadcastFrame: (codec: Codec, name, args) => {
-        if (args !== lastArgs) frames.clear();
-        lastArgs = args;
+        if (args !== lastArgs) {
+          frames.clear();
+          lastArgs = args;
+          const now = performance.now();
+          holds = this.#connections.size > CROWD && now - lastAt < HOLD;
+          lastAt = now;
+        }
         let made = frames.get(codec.letter);
         if (!made) frames.set(codec.letter, (made = codec.encode(0, FLAG.oneWay, name, args)));
         return made;

@@ -250,6 +250,35 @@ it('one that looks only whether the port answers leaves no line in the log', asy
   expect(lines.length).toBe(before);
 });
 
+it('others have been told of a commit when the committer has its answer', async () => {
+  await start();
+  const [writer, ...others] = await Promise.all(Array.from({ length: 5 }, () => peer().register()));
+  for (let round = 1; round <= 20; round++) {
+    await commit(writer!, oid(round), NEW);
+    // What has arrived is read in this turn of the event loop.
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const other of others) {
+      expect(other.messages.filter(({ name }) => name === 'invalidateTransaction')).toHaveLength(round);
+    }
+  }
+});
+
+it('in a crowd, commits in quick succession are told together, each and in order', async () => {
+  await start();
+  const [writer, ...others] = await Promise.all(Array.from({ length: 40 }, () => peer().register()));
+  const tids: string[] = [];
+  for (let round = 1; round <= 20; round++) {
+    tids.push((await commit(writer!, oid(round), NEW)).toString('hex'));
+  }
+  for (const other of others) {
+    await other.until(() => other.messages.filter(({ id }) => id === 0).length === 20);
+    const told = other.messages.filter(({ name }) => name === 'invalidateTransaction');
+    expect(told.map(({ args }) => Buffer.from(itemsOf(args)![0] as Uint8Array).toString('hex'))).toEqual(
+      tids,
+    );
+  }
+});
+
 it('what was committed is put into bytes once for all who are told', async () => {
   await start();
   const hosted = server.storages.get('1')!;

@@ -105,20 +105,24 @@ export class SqliteInstance implements StorageInstance {
     const own = this.#own;
     if (own.length > 0) this.#own = [];
     this.#isFresh = true;
-    if (this.#transaction.isOpen) {
+    if (this.#transaction.isOpen && log.latest === this.#seq) {
       this.#engine.refresh();
       if (log.latest === this.#seq) return NOTHING;
-      this.#transaction.end();
-    } else {
-      this.#engine.checkPlace();
     }
+    this.#engine.checkPlace();
+    this.#transaction.end();
     const last = this.#seq;
     const newest = this.#transaction.begin();
     this.#isStale = false;
     if (newest === undefined) return NOTHING;
     this.#seq = newest;
-    log.refresh();
-    if (this.#seq > log.latest) log.catchUp();
+    if (newest === log.latest) {
+      // Only commits of this process, which are known; besides, there may have been a pack.
+      log.removals = Math.max(log.removals, this.#transaction.removals);
+    } else {
+      log.refresh();
+      if (newest > log.latest) log.catchUp();
+    }
     return last < 0 || last === this.#seq ? NOTHING : log.between(last, this.#seq, own);
   }
 

@@ -10,14 +10,20 @@ export class SnapshotTransaction {
   isOpen = false;
   /** The handle holds the write lock: the transaction is a commit now. */
   isWriting = false;
+  /** How often objects had been removed, when {@link begin} last told a number. */
+  removals = 0;
   readonly #handle: Handle;
-  readonly #newest: Statement<number>;
+  readonly #newest: Statement<[seq: number | null, removals: number | null]>;
   readonly #version: Statement<number>;
   #seenVersion = -1;
 
   constructor(handle: Handle) {
     this.#handle = handle;
-    this.#newest = handle.prepare<number>('SELECT max(seq) FROM txn').pluck();
+    this.#newest = handle
+      .prepare<[number | null, number | null]>(
+        "SELECT max(seq), (SELECT value FROM meta WHERE name = 'removals') FROM txn",
+      )
+      .raw();
     this.#version = handle.prepare<number>('PRAGMA data_version').pluck();
   }
 
@@ -31,9 +37,10 @@ export class SnapshotTransaction {
       this.isOpen = true;
       const version = this.#version.get()!;
       if (version === this.#seenVersion) return undefined;
-      const newest = this.#newest.get() ?? 0;
+      const [newest, removals] = this.#newest.get()!;
+      this.removals = removals ?? 0;
       this.#seenVersion = version;
-      return newest;
+      return newest ?? 0;
     } catch (error) {
       this.end();
       throw this.#handle.failed(error);

@@ -1,6 +1,6 @@
 /**
  * ZEO on the loopback, in one run: our client on our server, Python's client on Python's server where it is found, and a bare TCP
- * echo through the same bridge as the limit of what a blocking client can do. All are warmed up, and take turns; medians.
+ * echo through the same bridge as the limit of what a blocking client can do. All are warmed up, and take turns; medians, of times and of ratios within a round.
  *
  *     ts-node bench/zeo.ts [ROW...]      with PYTHON and PYTHONPATH for Python's side; ROUNDS (9)
  */
@@ -235,21 +235,17 @@ async function main(): Promise<void> {
       others.get(row)!.push(other);
     }
   }
-  const bare = median(mine.get('echo')!);
   const table = new Table({
     style: { head: [], border: [] },
     head: ['', 'ours, µs', "Python's, µs", 'Python / ours', 'ours / echo'],
   });
+  const show = (values: readonly number[], digits: number): string =>
+    values.some(Number.isNaN) ? '' : median(values).toFixed(digits);
   for (const [row, title] of rows) {
-    const [own, other] = [median(mine.get(row)!), median(others.get(row)!)];
-    const ratio = (a: number, b: number): string => (Number.isNaN(a / b) ? '' : (a / b).toFixed(2));
-    table.push([
-      title,
-      own.toFixed(1),
-      Number.isNaN(other) ? '' : other.toFixed(1),
-      ratio(other, own),
-      ratio(own, bare),
-    ]);
+    const [own, other, echoes] = [mine.get(row)!, others.get(row)!, mine.get('echo')!];
+    const toPython = own.map((value, round) => other[round]! / value);
+    const toEcho = own.map((value, round) => value / echoes[round]!);
+    table.push([title, show(own, 1), show(other, 1), show(toPython, 2), show(toEcho, 2)]);
   }
   console.log(table.toString());
 }

@@ -42,6 +42,8 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
   /** Changes that are found now belong to no transaction. */
   #dropping = false;
   #lent = false;
+  /** Is being handed out: stray changes were looked for a moment ago. */
+  #lending = false;
   #cacheGeneration = 0;
   #changedElsewhere: readonly Oid[] = [];
   #onClose: (() => void)[] = [];
@@ -100,12 +102,15 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
     this.jar.open = true;
     try {
       this.#dropStrayChanges('after its connection had been closed');
+      this.#lending = true;
       // During a transaction this calls newTransaction(), which takes the snapshot.
       manager.registerSynch(this);
       if (manager.current === null && !manager.explicit) this.#newSnapshot();
     } catch (error) {
       this.#disconnect();
       throw error;
+    } finally {
+      this.#lending = false;
     }
   }
 
@@ -220,7 +225,7 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
   newTransaction(): void {
     if (!this.isOpen) return;
     // What was changed inside plain values before an explicit begin() is aborted by it, as other changes are.
-    if (!this.#joined)
+    if (!this.#joined && !this.#lending)
       this.#dropStrayChanges(this.#manager!.explicit ? 'outside of any transaction' : undefined);
     this.#newSnapshot();
   }

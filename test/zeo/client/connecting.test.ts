@@ -3,9 +3,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ReadOnlyError } from '../../../src/errors';
 import { tidToBytes, ZERO_TID, type Oid, type Tid } from '../../../src/ids';
-import { TransactionMetaData } from '../../../src/storage';
+import { MemoryStorage, TransactionMetaData } from '../../../src/storage';
 import { record, textOf } from '../../../src/testing';
-import { ClientDisconnected, ClientStorage } from '../../../src/zeo';
+import { ClientDisconnected, ClientStorage, ZeoServer } from '../../../src/zeo';
 import { ServerThread, type RunningServer } from '../server-thread';
 
 const thread = new ServerThread();
@@ -179,6 +179,39 @@ describe('coming back', () => {
     stop(server);
     start({ kind: 'memory', port: server.port });
     expect(() => client.load(oid)).toThrow(/behind this client/);
+  });
+});
+
+describe('with wait: false', () => {
+  it('a client is made at once, and works when there is a server', async () => {
+    const server = start({ kind: 'memory' });
+    stop(server);
+    const begin = performance.now();
+    const client = connect(at(server), { wait: false });
+    expect(performance.now() - begin).toBeLessThan(2000);
+    expect(client.isConnected).toBe(false);
+    start({ kind: 'memory', port: server.port });
+    await client.syncAsync();
+    expect(client.isConnected).toBe(true);
+    const oid = client.newOid();
+    commit(client, oid, ZERO_TID, 'late');
+    expect(textOf(client.load(oid).data)).toBe('late');
+  });
+});
+
+describe('a server in the same thread', () => {
+  it.each([
+    ['by an address of this machine', { host: '127.0.0.1', port: 0 }],
+    ['by the path of a socket', { path: join(thread.directory, 'same.sock') }],
+  ])('is refused, %s', async (_, where) => {
+    const server = new ZeoServer({ storages: { '1': new MemoryStorage() } });
+    const address = await server.listen(where);
+    expect(() => new ClientStorage(address)).toThrow(/runs in this thread/);
+    if ('port' in address) {
+      expect(() => new ClientStorage(`localhost:${address.port}`)).toThrow(/runs in this thread/);
+      expect(() => new ClientStorage(['127.0.0.1:1', address])).toThrow(/runs in this thread/);
+    }
+    await server.close();
   });
 });
 

@@ -6,6 +6,7 @@ import { keyKinds, type KeyKind, type KeyLetter } from './key-kinds';
 import { KeySet } from './key-set';
 import { Mapping } from './mapping';
 import type { NodeClass, TreeNode } from './node';
+import { hideContent } from './node-slots';
 import { valueKinds, type ValueKind, type ValueLetter } from './value-kinds';
 
 /** A tree of keys with values. */
@@ -20,6 +21,7 @@ export abstract class BTree<K, V> extends Mapping<K, V> {
 export abstract class Bucket<K, V> extends Mapping<K, V> {
   constructor(entries?: Iterable<readonly [K, V]>) {
     super();
+    hideContent(this);
     if (entries !== undefined) this.update(entries);
   }
 }
@@ -36,6 +38,7 @@ export abstract class TreeSet<K> extends KeySet<K> {
 export abstract class LeafSet<K> extends KeySet<K> {
   constructor(keys?: Iterable<K>) {
     super();
+    hideContent(this);
     if (keys !== undefined) this.update(keys);
   }
 

@@ -11,7 +11,7 @@ import type { KeyKind } from './key-kinds';
 import { describeType } from './key-order';
 import { leafInRecord, leafState, readLeafState, readTreeState, treeState } from './state';
 import { ZERO_TID } from '../ids';
-import { addSlots, contentIn, ownerOf, putContent, putOwner } from './node-slots';
+import { addOwner, hideContent, ownerOf, putOwner } from './node-slots';
 import type { ValueKind } from './value-kinds';
 
 /** The content that was read last. */
@@ -42,7 +42,8 @@ export abstract class TreeNode extends Managed {
 
   /** @internal */
   static override [WRAP](node: object): object {
-    addSlots(node);
+    if (!(node as TreeNode).isLeaf) hideContent(node as TreeNode);
+    addOwner(node);
     return node;
   }
 
@@ -50,13 +51,7 @@ export abstract class TreeNode extends Managed {
    * `undefined` while it is not loaded.
    * @internal
    */
-  get content(): Content | undefined {
-    return contentIn(this);
-  }
-
-  set content(content: Content | undefined) {
-    putContent(this, content);
-  }
+  declare content: Content | undefined;
 
   /**
    * Of an inner node that is not the root: the node above it, or the one it came out of in a split. Of a leaf that came into being

@@ -74,10 +74,14 @@ describe('in the console', () => {
 describe('to programs', () => {
   const make = (): IOBTree<string> => new IOBTree([[1, 'x']]);
 
-  it('has no properties of its own', () => {
-    const tree = make();
-    expect([Object.keys(tree), Reflect.ownKeys(tree), { ...tree }]).toEqual([[], [], {}]);
-    expect('content' in { ...tree }).toBe(false);
+  it('has no properties of its own to list or to copy', () => {
+    for (const one of [make(), new IOBucket([[1, 'x']]), new OOSet(['a']), new OOTreeSet()]) {
+      expect([Object.keys(one), Object.keys({ ...one }), Object.getOwnPropertySymbols(one)]).toEqual([
+        [],
+        [],
+        [],
+      ]);
+    }
   });
 
   it('is its entries as JSON', () => {

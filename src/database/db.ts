@@ -28,6 +28,7 @@ import type { Connection } from './connection';
 import { ConnectionPools } from './connection-pools';
 import { foreignReferencesTo } from './foreign-references';
 import { revisionsOf, type Revision } from './history';
+import { checkNameIsFree } from './multi-database';
 import { splitOptions, type DBOptions, type RootFactories, type RootOf, type Settings } from './options';
 import { startPack, type PackArguments, type Packed } from './packing';
 import { pointInTime, type OpenOptions } from './point-in-time';
@@ -76,11 +77,7 @@ export class DB<F extends RootFactories = RootFactories> implements StorageHost 
     this.registry = options.registry ?? processRegistry;
     this.databaseName = settings.databaseName;
     this.databases = options.databases ?? {};
-    if (this.databaseName in this.databases) {
-      throw new InvalidArgumentError(
-        `The multi-database has a member named ${JSON.stringify(this.databaseName)} already; give databaseName.`,
-      );
-    }
+    checkNameIsFree(this.databases, this.databaseName);
     this.storage = openStorage(where, rest as StorageOptions);
     try {
       this.storage.registerDB(this);

@@ -1,4 +1,4 @@
-import { ClosedError, InvalidObjectReference, ReadOnlyError, ReadOnlyHistoryError } from '../errors';
+import { ClosedError, ReadOnlyError, ReadOnlyHistoryError } from '../errors';
 import type { Oid, Tid } from '../ids';
 import type { Jar, Registry } from '../persistence/index';
 import type { Storage } from '../storage/index';
@@ -16,6 +16,7 @@ import { ConnectionStateError } from './connection-errors';
 import { ConnectionJar, type JarOwner } from './connection-jar';
 import type { DB } from './db';
 import { InvalidationListeners } from './invalidation-listeners';
+import { memberNamed } from './multi-database';
 import { Participant, type ParticipantOwner } from './participant';
 import type { Poolable } from './pool';
 import { ReferenceCheck } from './reference-check';
@@ -185,15 +186,7 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
     const known = primary.databaseName === databaseName ? primary : primary.#siblings?.get(databaseName);
     if (known) return known;
     if (!this.isOpen) throw new ClosedError('This connection is closed; open another one with db.open().');
-    const { databases } = this.db;
-    const db = Object.hasOwn(databases, databaseName) ? databases[databaseName] : undefined;
-    if (!db) {
-      throw new InvalidObjectReference(
-        `There is no database named ${JSON.stringify(databaseName)} in this multi-database. ` +
-          `Known: ${Object.keys(databases).join(', ')}.`,
-      );
-    }
-    const session = db.openSibling(primary);
+    const session = memberNamed(this.db.databases, databaseName).openSibling(primary);
     (primary.#siblings ??= new Map()).set(databaseName, session);
     return session;
   }

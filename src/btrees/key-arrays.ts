@@ -73,9 +73,9 @@ function sliceTyped(keys: KeyArray, from: number, to: number): KeyArray {
   return copied(keys as Typed, from, to, keys.length);
 }
 
-/** Bytes of memory that the keys of small nodes share, and the most of it that one of them gets. */
-const SLAB = 8192;
-const LARGEST_SHARE = 1024;
+/** Bytes of memory that the keys of small nodes share, and the most of it that one of them gets: little, since one node that stays keeps it all. */
+const SLAB = 2048;
+const LARGEST_SHARE = 512;
 
 let slab = new ArrayBuffer(SLAB);
 let slabUsed = 0;

@@ -66,8 +66,7 @@ export class MemoryPack {
     for (const revision of revisions) if (!kept.includes(revision)) this.#count(revision);
     if (kept.length === 0) this.#objects++;
     if (dryRun) return;
-    if (kept.length === 0) this.#table.delete(oid);
-    else this.#table.objects.set(oid, kept);
+    this.#table.keep(oid, kept);
   }
 
   #kept(oid: Oid): Revision[] {

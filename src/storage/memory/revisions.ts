@@ -47,9 +47,15 @@ class Bounded implements BoundedRecord {
 /** All revisions of all objects, oldest first. */
 export class RevisionTable {
   readonly objects = new Map<Oid, Revision[]>();
+  #size = 0;
   /** What was superseded at this tid or before may be gone. */
   packedTo = ZERO_TID;
   #sorted: Oid[] | undefined;
+
+  /** Bytes of all revisions: counted as they come and go, since a ZEO server asks after each commit. */
+  get size(): number {
+    return this.#size;
+  }
 
   /** The newest revision, or `undefined` when the oid was never stored. It may be a deletion. */
   newest(oid: Oid): Revision | undefined {
@@ -95,16 +101,26 @@ export class RevisionTable {
   /** Adds a newest revision; a second one of the same transaction replaces the first. */
   add(oid: Oid, revision: Revision): void {
     const revisions = this.objects.get(oid);
+    this.#size += revision.size;
     if (revisions === undefined) {
       this.objects.set(oid, [revision]);
       this.#sorted = undefined;
-    } else if (revisions.at(-1)!.serial === revision.serial) revisions[revisions.length - 1] = revision;
-    else revisions.push(revision);
+      return;
+    }
+    if (revisions.at(-1)!.serial === revision.serial) this.#size -= revisions.pop()!.size;
+    revisions.push(revision);
   }
 
-  delete(oid: Oid): void {
-    this.objects.delete(oid);
-    this.#sorted = undefined;
+  /** Keeps these of an object's revisions; none: the object is gone. */
+  keep(oid: Oid, kept: Revision[]): void {
+    for (const revision of this.objects.get(oid) ?? []) this.#size -= revision.size;
+    for (const revision of kept) this.#size += revision.size;
+    if (kept.length > 0) {
+      this.objects.set(oid, kept);
+    } else {
+      this.objects.delete(oid);
+      this.#sorted = undefined;
+    }
   }
 
   /** All oids, ascending. Not to be changed. */

@@ -124,10 +124,7 @@ export class MemoryStorage implements Storage {
 
   size(): number {
     this.#checkOpen();
-    let bytes = 0;
-    for (const revisions of this.#table.objects.values())
-      for (const revision of revisions) bytes += revision.size;
-    return bytes;
+    return this.#table.size;
   }
 
   tpcBegin(txn: TransactionMetaData, tid?: Tid, status?: TransactionStatus): void {

@@ -467,13 +467,16 @@ function run(world: World, [kind, a, b, c]: Command): void {
     case 7: {
       const handle = world.handles[a % Math.max(world.handles.length, 1)];
       if (handle === undefined) return;
+      // Adding inside of an object that was taken out of its field reaches what it shares with a field.
+      const shared = b % 2 === 1 ? (handle.real as Plain).inner : undefined;
       try {
         mutate(handle.real, b % 2, c, null);
       } catch (error) {
         if (error instanceof StaleValueError || error instanceof TypeError) return;
         throw error;
       }
-      const place = placeOf(handle, world);
+      const place =
+        placeOf(handle, world) ?? (shared && placeOf({ ...handle, real: shared, field: 'list' }, world));
       world.touched.add((place?.node ?? handle.node).id);
       if (handle.era === world.era) {
         mutate(handle.plain, b % 2, c, null);
@@ -486,7 +489,8 @@ function run(world: World, [kind, a, b, c]: Command): void {
       }
       // Of a node that nothing leads to any more, the model knows nothing.
       if (place === undefined || !reachable(world.root).includes(place.node)) return;
-      mutate(place.of(world.twinOf(place.node.id)), b % 2, c, null);
+      const target = place.of(world.twinOf(place.node.id));
+      mutate(target, Array.isArray(target) && shared ? 0 : b % 2, c, null);
       return;
     }
     case 8: {

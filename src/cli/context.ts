@@ -1,3 +1,4 @@
+import type { Colors } from 'picocolors/types';
 import { resolveConflict } from '../conflict/index';
 import { InvalidArgumentError } from '../errors';
 import { registry } from '../persistence/index';
@@ -26,6 +27,7 @@ const URI = /^[a-z][a-z0-9+.-]+:/i;
 export interface Context {
   readonly json: boolean;
   readonly progress: boolean;
+  readonly colors: Colors;
   readonly env: NodeJS.ProcessEnv;
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;

@@ -1,5 +1,4 @@
 import Table from 'cli-table3';
-import pc from 'picocolors';
 import type { Context } from './context';
 
 /** Numbers for people: `1,234,567`. */
@@ -26,7 +25,7 @@ export function printFacts(context: Context, json: object, facts: readonly [stri
     return;
   }
   const width = Math.max(...facts.map(([name]) => name.length));
-  for (const [name, value] of facts) context.out(`${pc.dim(name.padEnd(width))}  ${value}\n`);
+  for (const [name, value] of facts) context.out(`${context.colors.dim(name.padEnd(width))}  ${value}\n`);
 }
 
 /** Columns without lines: they are read as well, and `awk` and `sort` can work on them. */
@@ -60,7 +59,7 @@ export function printRows(
   const colAligns = columns.map((name) =>
     rows.every((row) => isQuantity(row[name])) ? ('right' as const) : ('left' as const),
   );
-  const table = new Table({ ...PLAIN, head: columns.map((name) => pc.bold(name)), colAligns });
+  const table = new Table({ ...PLAIN, head: columns.map((name) => context.colors.bold(name)), colAligns });
   for (const row of rows) table.push(columns.map((name) => oneLine(row[name])));
   context.out(`${table.toString().replace(/ +$/gm, '')}\n`);
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { types } from 'node:util';
 import { Command, CommanderError } from 'commander';
+import { createColors } from 'picocolors';
 import { ZodbError } from '../errors';
 import { check } from './commands/check';
 import { checkBTrees } from './commands/check-btrees';
@@ -17,7 +18,10 @@ import { addFileCommands } from './file-commands';
 /** Where the command writes, and what it is told by its surroundings. */
 export interface Surroundings {
   readonly env: NodeJS.ProcessEnv;
+  /** Whether somebody watches: then there are progress bars. */
   readonly isTerminal: boolean;
+  /** Whether results may be coloured. Default false. */
+  readonly hasColors?: boolean;
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
 }
@@ -72,10 +76,11 @@ function makeProgram(surroundings: Surroundings, setExitCode: (code: number) => 
   });
   const action = async (work: (context: Context) => Promise<void> | void): Promise<void> => {
     const { json = false, quiet = false } = program.opts<{ json?: boolean; quiet?: boolean }>();
-    const { env, out, err, isTerminal } = surroundings;
+    const { env, out, err, isTerminal, hasColors = false } = surroundings;
     const context: Context = {
       json,
       progress: isTerminal && !json && !quiet,
+      colors: createColors(hasColors),
       env,
       out,
       err,

@@ -73,6 +73,13 @@ test('info tells what a database holds', () => {
   expect(out).toContain('objects           3\n');
 });
 
+test('colours are for terminals and for those who force them, not for pipes', () => {
+  fill();
+  expect(zodb(['history', path], { CI: 'true' }).out).not.toContain('\x1b');
+  expect(zodb(['history', path], { FORCE_COLOR: '1' }).out).toContain('\x1b[1mtid\x1b[22m');
+  expect(zodb(['info', path], { FORCE_COLOR: '1' }).out).toContain('\x1b[2mobjects         \x1b[22m  3');
+});
+
 test('check passes on a sound database and fails on a damaged one', () => {
   fill();
   expect(json(['check', path])).toEqual({ objects: 3, revisions: 4, problems: [] });

@@ -75,8 +75,9 @@ export class ArgumentReader extends MachineState {
   }
 
   protected bytes(start: number, size: number): Buffer {
-    if (size === 0) return EMPTY_BYTES;
     this.builder.charge(COST_BYTES);
+    // Another view each time: two values must not become one.
+    if (size === 0) return EMPTY_BYTES.subarray(0);
     const copy = size > 1024 ? Buffer.allocUnsafeSlow(size) : Buffer.allocUnsafe(size);
     if (size < 24) for (let i = 0; i < size; i++) copy[i] = this.buf[start + i]!;
     else this.buf.copy(copy, 0, start, start + size);

@@ -200,6 +200,20 @@ describe('values of JavaScript alone', () => {
 });
 
 describe('aliasing and cycles', () => {
+  test('two empty values stay two, of every kind that can be empty', () => {
+    for (const empty of [
+      () => Buffer.alloc(0),
+      () => new Uint8Array(),
+      () => [],
+      () => new Map(),
+      () => new Set(),
+    ]) {
+      const [one, other, again] = loads(dumps(((first) => [first, empty(), first])(empty()))) as object[];
+      expect(one).toBe(again);
+      expect(one).not.toBe(other);
+    }
+  });
+
   test('shared values stay shared', () => {
     const shared = { a: 1 };
     const date = new Date(0);

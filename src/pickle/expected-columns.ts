@@ -171,7 +171,7 @@ export class ColumnReader extends Machine {
         break;
       }
       case 0x43: // SHORT_BINBYTES
-        if (buf[pos] !== 8 || this.persistentLoad8 === undefined) return undefined;
+        if (buf[pos] !== 8 || pos + 9 > end || this.persistentLoad8 === undefined) return undefined;
         if (!this.isShortReference(pos + 1, at)) return undefined;
         value = this.reference;
         this.reference = undefined;

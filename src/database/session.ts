@@ -87,8 +87,6 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
     return this.before !== undefined || this.jar.storage.readOnly;
   }
 
-  // --- its life
-
   /** Called by the pools when the connection is handed out. When it throws, the connection is as before. */
   lend(manager: TransactionManager, { lent = false, primary }: Lending = {}): void {
     if (this.#cacheGeneration !== this.db.cacheGeneration) {
@@ -308,8 +306,6 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
   committed(): void {
     this.db.transactionCommitted();
   }
-
-  // ---
 
   /** Whether there is anything to commit; looks inside plain values first. */
   #findChanges(): boolean {

@@ -15,7 +15,7 @@ interface Exact {
 const DECIMAL = /^([+-]?)(\d*)\.?(\d*)(?:e([+-]?\d+))?$/i;
 const INFINITE = /^([+-]?)inf(?:inity)?$/i;
 
-/** Whether a key is an object that stands for a number and has a place among numbers: any but NaN. */
+/** Whether a key is an object that stands for a number with a place among numbers, which NaN has not. */
 export function isExactNumber(key: object): boolean {
   return exactOf(key) !== undefined;
 }

@@ -104,6 +104,26 @@ export class Participant implements DataManager {
     this.#finished(await this.#commit!.finishAsync());
   }
 
+  tpcCommit(): void {
+    let tid: Tid;
+    try {
+      tid = this.#commit!.commit();
+    } catch (error) {
+      throw this.#noteConflict(error);
+    }
+    this.#finished(tid);
+  }
+
+  async tpcCommitAsync(): Promise<void> {
+    let tid: Tid;
+    try {
+      tid = await this.#commit!.commitAsync();
+    } catch (error) {
+      throw this.#noteConflict(error);
+    }
+    this.#finished(tid);
+  }
+
   tpcAbort(): void {
     try {
       this.#commit?.abort();

@@ -119,6 +119,29 @@ export class StorageCommit {
     return (this.#tid ??= this.#finished(await this.instance.tpcFinishAsync!(this.meta)));
   }
 
+  /** The vote and the finish of an only member. */
+  commit(): Tid {
+    const { instance } = this;
+    if (!instance.tpcCommit) {
+      this.vote();
+      return this.finish();
+    }
+    const { tid, resolved } = instance.tpcCommit(this.meta);
+    this.#resolved = resolved;
+    return this.#finished(tid);
+  }
+
+  async commitAsync(): Promise<Tid> {
+    const { instance } = this;
+    if (!instance.tpcCommitAsync) {
+      await this.voteAsync();
+      return this.finishAsync();
+    }
+    const { tid, resolved } = await instance.tpcCommitAsync(this.meta);
+    this.#resolved = resolved;
+    return this.#finished(tid);
+  }
+
   abort(): void {
     if (this.#over) return;
     this.#over = true;

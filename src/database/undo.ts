@@ -107,6 +107,16 @@ export class UndoParticipant implements DataManager {
     }
   }
 
+  tpcCommit(): void {
+    this.#finished(this.#commit!.commit(), this.#undone);
+    this.#release();
+  }
+
+  async tpcCommitAsync(): Promise<void> {
+    this.#finished(await this.#commit!.commitAsync(), this.#undone);
+    this.#release();
+  }
+
   tpcAbort(): void {
     try {
       this.#commit?.abort();

@@ -119,7 +119,21 @@ export interface OptionalCommitCalls
     Partial<RestoreCalls>,
     Partial<DeleteCall>,
     Partial<StoreBlobCall>,
+    Partial<OnePhaseCalls>,
     Partial<AsyncCommitCapability> {}
+
+/** Vote and finish in one call, for who has nobody else to ask in between. Present where that saves something, such as a round trip. */
+export interface OnePhaseCalls {
+  /** As `tpcVote` and `tpcFinish`. After an error, `tpcAbort` follows, as after that of a vote. */
+  tpcCommit(txn: TransactionMetaData): CommitResult;
+  tpcCommitAsync(txn: TransactionMetaData): Promise<CommitResult>;
+}
+
+/** What `tpcFinish` and `tpcVote` return. */
+export interface CommitResult {
+  readonly tid: Tid;
+  readonly resolved: readonly Oid[];
+}
 
 /** Part of {@link UndoCapability}: one more change of a transaction under way. */
 export interface UndoCall {

@@ -13,6 +13,7 @@ import type {
   BlobReader,
   BlobSource,
   BoundedRecord,
+  CommitResult,
   InstanceOptions,
   LoadedRecord,
   Storage,
@@ -89,6 +90,8 @@ class MvccInstance implements StorageInstance {
   readonly tpcBeginAsync?: AsyncCommitCapability['tpcBeginAsync'];
   readonly tpcVoteAsync?: AsyncCommitCapability['tpcVoteAsync'];
   readonly tpcFinishAsync?: AsyncCommitCapability['tpcFinishAsync'];
+  readonly tpcCommit?: (txn: TransactionMetaData) => CommitResult;
+  readonly tpcCommitAsync?: (txn: TransactionMetaData) => Promise<CommitResult>;
 
   protected readonly storage: PlainStorage;
   /** Loads see what was committed before this tid; `ZERO_TID` before the first poll. */
@@ -157,6 +160,18 @@ class MvccInstance implements StorageInstance {
         const tid = await storage.tpcFinishAsync!(txn, callback);
         this.#txn = undefined;
         return tid;
+      };
+    }
+    if (storage.tpcCommit) {
+      this.tpcCommit = (txn) => {
+        const result = storage.tpcCommit!(txn);
+        this.#txn = undefined;
+        return result;
+      };
+      this.tpcCommitAsync = async (txn) => {
+        const result = await storage.tpcCommitAsync!(txn);
+        this.#txn = undefined;
+        return result;
       };
     }
   }

@@ -8,6 +8,7 @@
  * | what happens | calls |
  * |---|---|
  * | commit | `tpcBegin`, `commit`, `tpcVote`, `tpcFinish` |
+ * | commit, and it is the only one and has `tpcCommit` | `tpcBegin`, `commit`, `tpcCommit` |
  * | a commit fails before the data manager has voted | `abort`, `tpcAbort` |
  * | a commit fails after it has voted | `tpcAbort` |
  * | abort | `abort` |
@@ -58,6 +59,12 @@ export interface DataManager {
   tpcFinish(transaction: Transaction): StepResult;
 
   /**
+   * Votes and finishes at once: called instead of `tpcVote` and `tpcFinish` when this is the only data manager, so that nobody is
+   * asked in between. After an error, `abort` and `tpcAbort` follow, as after that of a vote.
+   */
+  tpcCommit?(transaction: Transaction): StepResult;
+
+  /**
    * Undoes what two-phase commit did so far. May be called after any of its steps, also when `tpcBegin` was never
    * reached, and even after `tpcFinish` (when another one failed in it), where it must do nothing.
    */
@@ -80,6 +87,7 @@ export interface DataManager {
   commitAsync?(transaction: Transaction): StepResult;
   tpcVoteAsync?(transaction: Transaction): StepResult;
   tpcFinishAsync?(transaction: Transaction): StepResult;
+  tpcCommitAsync?(transaction: Transaction): StepResult;
   tpcAbortAsync?(transaction: Transaction): StepResult;
   abortAsync?(transaction: Transaction): StepResult;
 }

@@ -12,6 +12,9 @@
  *
  * So when only `'sync'` managers can still refuse, everything slow has voted, and their lock (a storage's commit lock)
  * is never held across an `await` unless a `'both'` manager finishes after them.
+ *
+ * A data manager that is alone and has `tpcCommit` votes and finishes in that one call (the one-phase commit of X/Open XA): there is nobody
+ * whom its vote could make wait.
  */
 import type { DataManager, DataManagerMode, StepResult } from './interfaces';
 import { reportSwallowed } from './report';
@@ -58,6 +61,15 @@ export function* twoPhaseCommit(
         const result =
           nonBlocking && manager.commitAsync ? manager.commitAsync(transaction) : manager.commit(transaction);
         if (result !== undefined) yield result;
+      }
+      if (resources.length === 1 && members[0]!.tpcCommit) {
+        const [manager] = members as [DataManager];
+        const result =
+          nonBlocking && manager.tpcCommitAsync
+            ? manager.tpcCommitAsync(transaction)
+            : manager.tpcCommit!(transaction);
+        if (result !== undefined) yield result;
+        return;
       }
       for (const manager of members) {
         const result =

@@ -17,7 +17,6 @@ import {
   type Conflict,
   type PackReport,
   type Storage,
-  type StorageHost,
   type StorageOptions,
   type TransactionInfo,
 } from '../storage/index';
@@ -48,7 +47,7 @@ export interface ConnectionDebugInfo {
 }
 
 /** A database: a storage, its connections, and what spans them (`ZODB/src/ZODB/DB.py`). */
-export class DB<F extends RootFactories = RootFactories> implements StorageHost {
+export class DB<F extends RootFactories = RootFactories> {
   readonly storage: Storage;
   readonly registry: Registry;
   readonly databaseName: string;
@@ -310,7 +309,9 @@ export class DB<F extends RootFactories = RootFactories> implements StorageHost 
     return inspectDatabase(this as unknown as DB, options);
   }
 
-  /** @internal For the storage: somebody else committed. */
+  // --- as the storage's host (`StorageHost`)
+
+  /** @internal Somebody else committed. */
   invalidate(): void {
     this.#bell.ring();
   }

@@ -50,16 +50,16 @@ export abstract class Managed {
     return self as Managed;
   }
 
-  /** What is stored. Called on a loaded object. */
+  /** What is stored. Called on a loaded object. @internal */
   abstract __getstate__(): unknown;
-  /** Takes a stored state over. */
+  /** Takes a stored state over. @internal */
   abstract __setstate__(state: unknown): void;
   /** How `__setstate__` takes states. Asked of the prototype. */
   get itemForm(): ItemForm {
     return ItemForm.none;
   }
 
-  /** Forgets the state: the object becomes a ghost. */
+  /** Forgets the state: the object becomes a ghost. @internal */
   abstract dropState(): void;
 
   /** Has the state in place, and tells the cache that the object is in use. Costs one test when there is nothing to do. */
@@ -155,11 +155,11 @@ Object.defineProperty(Managed.prototype, UNTRACKED, { value: true, writable: tru
  * Managed collections that keep one value under a name in a dict state, beside fields that a subclass may have: PersistentMapping and its like. Those fields are tracked.
  */
 export abstract class ManagedContainer extends Managed {
-  /** Name of the value in the state, and how it is written. */
+  /** Name of the value in the state, and how it is written. @internal */
   abstract get dataKind(): FieldKind;
-  /** The value to be stored. */
+  /** The value to be stored. @internal */
   abstract getData(): unknown;
-  /** Takes the stored value over; `undefined` when the record has none. */
+  /** Takes the stored value over; `undefined` when the record has none. @internal */
   abstract setData(data: unknown): void;
 
   override __getstate__(): unknown {

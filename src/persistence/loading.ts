@@ -1,35 +1,30 @@
 /** From a record to a live object. */
 import { ZodbError } from '../errors';
 import type { Oid } from '../ids';
+import type { Global, ValueClass } from '../pickle/index';
 import {
   FieldKind,
   FieldList,
   ItemForm,
   RecordReader,
   type ClassMeta,
+  type ItemFormSource,
   type RecordContent,
+  type RecordReaderHooks,
 } from '../record/index';
 import { Broken } from './broken';
 import type { ObjectCacheImpl } from './cache';
-import { modelOfPrototype, type ClassModel, type Layout } from './class-model';
+import type { ClassModel, Layout } from './class-model';
 import { ObjectLoadError } from './errors';
-import type { LoadedRecord } from './interfaces';
+import type { Jar, LoadedRecord } from './interfaces';
 import { Managed, ManagedContainer } from './managed';
 import { makeState } from './makers';
+import { Recipes, type Recipe } from './recipes';
 import { ForeignRef, Ref } from './ref';
 import { ObjectRecord, stampNew, Status, type State } from './stamp';
 import { upgradeState } from './upgrade';
 import { ValueClasses } from './value-classes';
 import { WeakRef } from './weak-ref';
-
-/** How objects of a stored class come to life. */
-interface Recipe {
-  readonly model: ClassModel;
-  readonly kind: 'tracked' | 'managed' | 'custom';
-  /** What all loaded objects have for a state that keep theirs elsewhere and have no fields. */
-  readonly shared: State | undefined;
-  readonly form: ItemForm;
-}
 
 /** What objects with their own `__setstate__` have. */
 interface WithSetState {
@@ -46,24 +41,15 @@ export interface StateForm {
 export class Loader {
   readonly #cache: ObjectCacheImpl;
   readonly #reader: RecordReader;
-  readonly #recipes = new Map<ClassMeta, Recipe>();
-  /** What was asked for last: one record asks twice. */
-  #lastClass: ClassMeta | undefined = undefined;
-  #lastRecipe: Recipe | undefined = undefined;
-  #revision = -1;
+  readonly #recipes: Recipes;
   /** Class metadata that must be written back as it was: with arguments, of a class nobody knows. */
   readonly #metas = new WeakMap<object, ClassMeta>();
   readonly #forms = new WeakMap<object, StateForm>();
 
   constructor(cache: ObjectCacheImpl) {
     this.#cache = cache;
-    const values = new ValueClasses(cache.jar.registry);
-    this.#reader = new RecordReader({
-      strongReference: (oid, cls) => new Ref(oid, cls),
-      weakReference: (oid, database) => WeakRef.stored(cache.jar, oid, database),
-      foreignReference: (database, oid, cls) => new ForeignRef(database, oid, cls),
-      resolve: (global) => values.resolve(global),
-    });
+    this.#recipes = Recipes.of(cache.jar.registry);
+    this.#reader = new RecordReader(new LoadingHooks(cache));
   }
 
   /** The form of a loaded object's state where it is no dict. */
@@ -79,7 +65,7 @@ export class Loader {
   /** A new object of a record, loaded. */
   make(oid: Oid, record: LoadedRecord): object {
     const content = this.#read(oid, record);
-    const recipe = this.#recipe(content.cls);
+    const recipe = this.#recipes.for(content.cls);
     const made = new ObjectRecord(recipe.model.ghost, Status.ghost, oid, this.#cache);
     const object =
       recipe.kind === 'managed' ? Managed.instance(recipe.model.ctor, made) : bare(recipe.model, made);
@@ -93,14 +79,8 @@ export class Loader {
 
   /** An object of a managed class, not loaded; `undefined` when the class is another. */
   managedGhost(oid: Oid, cls: ClassMeta): object | undefined {
-    const recipe = this.#recipe(cls);
-    if (
-      recipe.kind !== 'managed' ||
-      recipe.model.prototype instanceof ManagedContainer ||
-      recipe.model.ctor === Broken
-    ) {
-      return undefined;
-    }
+    const recipe = this.#recipes.for(cls);
+    if (!recipe.mayBeGhost) return undefined;
     return Managed.instance(
       recipe.model.ctor,
       new ObjectRecord(recipe.model.ghost, Status.ghost, oid, this.#cache),
@@ -110,7 +90,7 @@ export class Loader {
   /** A ghost's state. */
   fill(object: object, target: ObjectRecord, record: LoadedRecord): void {
     const content = this.#read(target.oid!, record);
-    const recipe = this.#recipe(content.cls);
+    const recipe = this.#recipes.for(content.cls);
     const model = target.state[0].model;
     if (recipe.model !== model) {
       throw new ObjectLoadError(
@@ -129,52 +109,20 @@ export class Loader {
     return stateValue(this.#read(oid, record, asStored));
   }
 
-  readonly #formOf = (cls: ClassMeta): ItemForm => this.#recipe(cls).form;
+  /** @internal for the reader */
+  itemFormOf(cls: ClassMeta): ItemForm {
+    return this.#recipes.for(cls).form;
+  }
 
-  #read(oid: Oid, record: LoadedRecord, formOf = this.#formOf): RecordContent {
+  #read(oid: Oid, record: LoadedRecord, owner: ItemFormSource = this): RecordContent {
     try {
-      return this.#reader.readFor(record.data, formOf);
+      return this.#reader.readFor(record.data, owner);
     } catch (error) {
       if (!(error instanceof ZodbError)) throw error;
       throw new ObjectLoadError(oid, 'object', `its record can't be read: ${error.message}`, {
         cause: error,
       });
     }
-  }
-
-  #recipe(cls: ClassMeta): Recipe {
-    const registry = this.#cache.jar.registry;
-    if (this.#revision !== registry.revision) {
-      this.#recipes.clear();
-      this.#lastClass = undefined;
-      this.#revision = registry.revision;
-    }
-    const bare = cls.newargs === undefined && cls.form === 'class' ? cls : cls.bare;
-    if (bare === this.#lastClass) return this.#lastRecipe!;
-    let recipe = this.#recipes.get(bare);
-    if (recipe === undefined) {
-      recipe = this.#makeRecipe(bare);
-      this.#recipes.set(bare, recipe);
-      this.#revision = registry.revision;
-    }
-    this.#lastClass = bare;
-    return (this.#lastRecipe = recipe);
-  }
-
-  #makeRecipe(cls: ClassMeta): Recipe {
-    const entry = this.#cache.jar.registry.find(cls.module, cls.name);
-    const ctor = entry?.kind === 'persistent' ? entry.ctor : Broken;
-    const prototype = ctor.prototype as object;
-    const model = modelOfPrototype(prototype)!;
-    const kind =
-      prototype instanceof Managed ? 'managed' : hasMethod(prototype, '__setstate__') ? 'custom' : 'tracked';
-    const isFieldless = kind === 'managed' && !(prototype instanceof ManagedContainer);
-    return {
-      model,
-      kind,
-      shared: isFieldless ? makeState(model.empty, 0, []) : undefined,
-      form: isFieldless ? (prototype as Managed).itemForm : ItemForm.none,
-    };
   }
 
   /** Gives an object its state. On failure it stays a ghost. */
@@ -247,8 +195,33 @@ export class Loader {
   }
 }
 
-function asStored(): ItemForm {
-  return ItemForm.none;
+const asStored: ItemFormSource = { itemFormOf: () => ItemForm.none };
+
+/** What the records of one cache's objects ask for. Methods, not closures: V8 compiles them once for all caches. */
+class LoadingHooks implements RecordReaderHooks {
+  readonly #jar: Jar;
+  readonly #values: ValueClasses;
+
+  constructor({ jar }: ObjectCacheImpl) {
+    this.#jar = jar;
+    this.#values = new ValueClasses(jar.registry);
+  }
+
+  strongReference(oid: Oid, cls: ClassMeta | undefined): Ref {
+    return new Ref(oid, cls);
+  }
+
+  weakReference(oid: Oid, database: string | undefined): unknown {
+    return WeakRef.stored(this.#jar, oid, database);
+  }
+
+  foreignReference(database: string, oid: Oid, cls: ClassMeta | undefined): ForeignRef {
+    return new ForeignRef(database, oid, cls);
+  }
+
+  resolve(global: Global): ValueClass | undefined {
+    return this.#values.resolve(global);
+  }
 }
 
 /** A tracked object without fields. */
@@ -256,10 +229,6 @@ function bare(model: ClassModel, record: ObjectRecord): object {
   const object = new model.Shell();
   stampNew(object, record);
   return object;
-}
-
-function hasMethod(prototype: object, name: string): boolean {
-  return typeof (prototype as Record<string, unknown>)[name] === 'function';
 }
 
 /** Puts values in their slots when these are not in order. */
@@ -271,6 +240,8 @@ function scatter(layout: Layout, values: readonly unknown[]): State {
 }
 
 function defineAll(object: object, record: ObjectRecord, layout: Layout): void {
+  // The arrays of a layout without fields are of another kind to V8.
+  if (layout.top === 0) return;
   const { names, accessors } = layout;
   for (let i = 0; i < names.length; i++) Object.defineProperty(object, names[i]!, accessors[i]!);
   record.firm = names.length;

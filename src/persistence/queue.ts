@@ -1,7 +1,8 @@
 /** First in, first out, without moving what is inside. */
 export class Queue<T> {
-  #items: (T | undefined)[] = [];
-  #head = 0;
+  // Not empty from the start: arrays that never held but numbers are others to V8.
+  #items: (T | undefined)[] = [undefined];
+  #head = 1;
 
   get length(): number {
     return this.#items.length - this.#head;
@@ -34,7 +35,7 @@ export class Queue<T> {
   }
 
   clear(): void {
-    this.#items = [];
-    this.#head = 0;
+    this.#items = [undefined];
+    this.#head = 1;
   }
 }

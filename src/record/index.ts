@@ -3,6 +3,7 @@ export { ClassMeta, type ClassForm } from './class-meta';
 export { FieldKind, FieldList } from './field-list';
 export type {
   ForeignReference,
+  ItemFormSource,
   RecordContent,
   RecordReaderHooks,
   RecordWriterHooks,

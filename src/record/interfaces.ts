@@ -7,6 +7,7 @@ import type { Oid } from '../ids';
 import type { PyInstance, Reduction, ValueClass, Global } from '../pickle/index';
 import type { ClassMeta } from './class-meta';
 import type { FieldList } from './field-list';
+import type { ItemForm } from './items';
 
 /** A reference inside a record, as it is written. Implemented by whatever the persistence floor keeps in a state. */
 export interface StrongReference {
@@ -34,8 +35,8 @@ export type Reference = StrongReference | WeakReference | ForeignReference;
 
 /**
  * What a {@link RecordReader} asks of its owner; what the hooks return stands in the state. Called once per
- * occurrence, in the order of the record, unless {@link RecordReaderHooks.restart} is called in between. Hooks must
- * not call the same reader again.
+ * occurrence, in the order of the record, unless {@link RecordReaderHooks.restart} is called in between. They may
+ * read other records.
  */
 export interface RecordReaderHooks {
   /** `cls` is `undefined` when only the oid was written: the class must be read from the object's own record. */
@@ -49,6 +50,11 @@ export interface RecordReaderHooks {
    * to (rare): what the hooks returned for the state so far is dropped, and they are called again.
    */
   restart?(): void;
+}
+
+/** Says in which form the states of a class are wanted. */
+export interface ItemFormSource {
+  itemFormOf(cls: ClassMeta): ItemForm;
 }
 
 /**

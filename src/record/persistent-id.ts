@@ -11,40 +11,42 @@
  * An oid is 8 bytes; in old records a text of 8 characters.
  */
 import { type Oid, oidFromBytes } from '../ids';
-import { Global, type InternalReaderOptions, PickleError } from '../pickle/index';
+import { Global, PickleError } from '../pickle/index';
 import { ClassMeta } from './class-meta';
 import type { RecordReaderHooks } from './interfaces';
 
-/** The hook of a pickle reader for the two usual forms, which takes them apart without making anything. */
-export function shortReferenceLoader(hooks: RecordReaderHooks): InternalReaderOptions['persistentLoad8'] {
-  return (input, offset, cls) =>
-    hooks.strongReference(
-      oidFromBytes(input, offset),
-      cls === undefined ? undefined : ClassMeta.ofGlobal(cls),
-    );
+/** What a persistent id of the two usual forms stands for, taken apart without making anything. */
+export function loadShortReference(
+  hooks: RecordReaderHooks,
+  input: Uint8Array,
+  offset: number,
+  cls: Global | undefined,
+): unknown {
+  return hooks.strongReference(
+    oidFromBytes(input, offset),
+    cls === undefined ? undefined : ClassMeta.ofGlobal(cls),
+  );
 }
 
-/** The hook for all forms. */
-export function persistentIdLoader(hooks: RecordReaderHooks): (pid: unknown) => unknown {
-  return (pid) => {
-    const oid = oidOf(pid);
-    if (oid !== undefined) return hooks.strongReference(oid, undefined);
-    if (!Array.isArray(pid)) throw unknownForm();
-    const parts = pid as readonly unknown[];
-    if (Object.isFrozen(pid)) {
-      if (parts.length !== 2) throw unknownForm();
-      return hooks.strongReference(needOid(parts[0]), classOf(parts[1]));
-    }
-    const [kind, args] = parts;
-    if (parts.length === 1) return hooks.weakReference(needOid(kind), undefined);
-    if (!Array.isArray(args)) throw unknownForm();
-    const [first, second, third] = args as readonly unknown[];
-    if (kind === 'w')
-      return hooks.weakReference(needOid(first), second === undefined ? undefined : needText(second));
-    if (kind === 'n') return hooks.foreignReference(needText(first), needOid(second), undefined);
-    if (kind === 'm') return hooks.foreignReference(needText(first), needOid(second), classOf(third));
-    throw unknownForm();
-  };
+/** What a persistent id of any form stands for. */
+export function loadPersistentId(hooks: RecordReaderHooks, pid: unknown): unknown {
+  const oid = oidOf(pid);
+  if (oid !== undefined) return hooks.strongReference(oid, undefined);
+  if (!Array.isArray(pid)) throw unknownForm();
+  const parts = pid as readonly unknown[];
+  if (Object.isFrozen(pid)) {
+    if (parts.length !== 2) throw unknownForm();
+    return hooks.strongReference(needOid(parts[0]), classOf(parts[1]));
+  }
+  const [kind, args] = parts;
+  if (parts.length === 1) return hooks.weakReference(needOid(kind), undefined);
+  if (!Array.isArray(args)) throw unknownForm();
+  const [first, second, third] = args as readonly unknown[];
+  if (kind === 'w')
+    return hooks.weakReference(needOid(first), second === undefined ? undefined : needText(second));
+  if (kind === 'n') return hooks.foreignReference(needText(first), needOid(second), undefined);
+  if (kind === 'm') return hooks.foreignReference(needText(first), needOid(second), classOf(third));
+  throw unknownForm();
 }
 
 /** The oid that a value of a pickle is, if it is one. */

@@ -2,88 +2,116 @@ import { PickleReader } from '../pickle/index';
 import { ClassMeta } from './class-meta';
 import { FieldList } from './field-list';
 import { ItemForm, Items } from './items';
-import type { RecordContent, RecordReaderHooks } from './interfaces';
-import { persistentIdLoader, shortReferenceLoader } from './persistent-id';
+import type { ItemFormSource, RecordContent, RecordReaderHooks } from './interfaces';
+import { loadPersistentId, loadShortReference } from './persistent-id';
 
 const NO_VALUES: unknown[] = [];
 
 /**
- * Takes records apart. Make one per connection: it keeps what makes the next record faster. Throws `PickleError` for
- * bytes that are no record.
+ * A pickle reader, lent to one record after another: what it has learned, and what V8 has learned of it, serves all of the
+ * process. Made anew for each connection it would be slow at first each time.
  */
+class Work {
+  hooks: RecordReaderHooks = NOBODY;
+  readonly reader: PickleReader;
+
+  constructor() {
+    this.reader = new PickleReader({
+      unknown: 'broken',
+      resolve: (global) => this.hooks.resolve?.(global),
+      persistentLoad: (pid) => loadPersistentId(this.hooks, pid),
+      persistentLoad8: (input, offset, cls) => loadShortReference(this.hooks, input, offset, cls),
+      restart: () => this.hooks.restart?.(),
+    });
+  }
+}
+
+const NOBODY = {} as RecordReaderHooks;
+/** The one that is not lent now. A hook may come to read another record: then there is none. */
+let idle: Work | undefined;
+
+function lend(hooks: RecordReaderHooks): Work {
+  const work = idle ?? new Work();
+  idle = undefined;
+  work.hooks = hooks;
+  return work;
+}
+
+function giveBack(work: Work): void {
+  work.reader.close();
+  work.hooks = NOBODY;
+  idle = work;
+}
+
+/** Takes records apart, for one owner. Throws `PickleError` for bytes that are no record. */
 export class RecordReader {
-  readonly #reader: PickleReader;
+  readonly #hooks: RecordReaderHooks;
 
   constructor(hooks: RecordReaderHooks) {
-    this.#reader = new PickleReader({
-      unknown: 'broken',
-      resolve: hooks.resolve && ((global) => hooks.resolve!(global)),
-      persistentLoad: persistentIdLoader(hooks),
-      persistentLoad8: shortReferenceLoader(hooks),
-      restart: hooks.restart && (() => hooks.restart!()),
-    });
+    this.#hooks = hooks;
   }
 
   /** Class and state of the record that lies in `bytes` from `start` up to `end`. */
   read(bytes: Uint8Array, start = 0, end = bytes.length): RecordContent {
-    const reader = this.#reader;
+    const work = lend(this.#hooks);
+    const { reader } = work;
     try {
       reader.open(bytes, start, end);
-      return this.#state(this.#class());
+      return stateOf(reader, classOf(reader));
     } finally {
-      reader.close();
+      giveBack(work);
     }
   }
 
-  /** As {@link read}, with the state of a class as `formOf` says. */
-  readFor(bytes: Uint8Array, formOf: (cls: ClassMeta) => ItemForm): RecordContent {
-    const reader = this.#reader;
+  /** As {@link read}, with the state of a class in the form that the owner wants. */
+  readFor(bytes: Uint8Array, owner: ItemFormSource): RecordContent {
+    const work = lend(this.#hooks);
+    const { reader } = work;
     try {
       reader.open(bytes, 0, bytes.length);
-      const cls = this.#class();
-      const form = formOf(cls);
+      const cls = classOf(reader);
+      const form = owner.itemFormOf(cls);
       if (form !== ItemForm.none && reader.readItems(form === ItemForm.pairs)) {
         const items = new Items(reader.itemKeys, reader.itemValues, reader.itemLink);
         return { cls, fields: undefined, values: NO_VALUES, state: items };
       }
-      return this.#state(cls);
+      return stateOf(reader, cls);
     } finally {
-      reader.close();
+      giveBack(work);
     }
   }
 
   /** The class alone, without decoding the state. */
   readClass(bytes: Uint8Array, start = 0, end = bytes.length): ClassMeta {
-    const reader = this.#reader;
+    const work = lend(this.#hooks);
+    const { reader } = work;
     try {
       reader.open(bytes, start, end);
-      return this.#class();
+      return classOf(reader);
     } finally {
-      reader.close();
+      giveBack(work);
     }
   }
+}
 
-  #class(): ClassMeta {
-    const global = this.#reader.readName();
-    return global === undefined ? ClassMeta.fromPickle(this.#reader.read()) : ClassMeta.ofGlobal(global);
-  }
+function classOf(reader: PickleReader): ClassMeta {
+  const global = reader.readName();
+  return global === undefined ? ClassMeta.fromPickle(reader.read()) : ClassMeta.ofGlobal(global);
+}
 
-  #state(cls: ClassMeta): RecordContent {
-    const reader = this.#reader;
-    const expected = cls.lastFields;
-    const state = reader.readColumns(expected?.prepared);
-    if (reader.asExpected) return { cls, fields: expected, values: reader.columnValues, state: undefined };
-    return reader.columnCount >= 0 ? this.#fields(cls) : content(cls, state);
-  }
+function stateOf(reader: PickleReader, cls: ClassMeta): RecordContent {
+  const expected = cls.lastFields;
+  const state = reader.readColumns(expected?.prepared);
+  if (reader.asExpected) return { cls, fields: expected, values: reader.columnValues, state: undefined };
+  return reader.columnCount >= 0 ? fieldsOf(reader, cls) : content(cls, state);
+}
 
-  #fields(cls: ClassMeta): RecordContent {
-    const reader = this.#reader;
-    const fields = FieldList.ofFirst(reader.columnCount, reader.columnNames, reader.columnKinds);
-    const values = reader.columnValues;
-    if (fields.hasDuplicates) return withoutDuplicates(cls, fields, values);
-    cls.lastFields = fields;
-    return { cls, fields, values, state: undefined };
-  }
+function fieldsOf(reader: PickleReader, cls: ClassMeta): RecordContent {
+  const fields = FieldList.ofFirst(reader.columnCount, reader.columnNames, reader.columnKinds);
+  const values = reader.columnValues;
+  if (fields.hasDuplicates) return withoutDuplicates(cls, fields, values);
+  cls.lastFields = fields;
+  return { cls, fields, values, state: undefined };
 }
 
 /** A state that is no dict of string keys, or one that a cycle leads back to. */

@@ -71,7 +71,7 @@ describe('items', () => {
         (items, linked) => {
           const record = recordOf(items, linked);
           const { state, cls } = one.read(record);
-          const found = one.readFor(record, () => form);
+          const found = one.readFor(record, { itemFormOf: () => form });
           expect(found.cls).toBe(cls);
           if (!(found.state instanceof Items)) {
             expect(found.state).toEqual(state);
@@ -109,7 +109,7 @@ describe('items', () => {
           const damaged = cut ? record.subarray(0, place) : Buffer.from(record);
           if (!cut) damaged[place] = byte;
           const usual = outcome(() => one.read(damaged));
-          const apartly = outcome(() => one.readFor(damaged, () => ItemForm.pairs));
+          const apartly = outcome(() => one.readFor(damaged, { itemFormOf: () => ItemForm.pairs }));
           expect(apartly).toEqual(
             apartly instanceof Items ? apart(usual as [unknown[]], ItemForm.pairs) : usual,
           );
@@ -132,7 +132,7 @@ describe('items', () => {
           const usual = reader().read(bytes);
           if (!/Bucket$|[a-z]?Set$/.test(usual.cls.name) || usual.cls.name.endsWith('TreeSet')) continue;
           const form = usual.cls.name.endsWith('Set') ? ItemForm.keys : ItemForm.pairs;
-          const { state } = reader().readFor(bytes, () => form);
+          const { state } = reader().readFor(bytes, { itemFormOf: () => form });
           if (!(state instanceof Items)) continue;
           taken += 1;
           expect(state).toEqual(apart(usual.state as [unknown[]], form));
@@ -144,7 +144,7 @@ describe('items', () => {
 
   it('leave other states as they are', () => {
     const record = Buffer.concat([CLASS, Buffer.from(dumps({ a: 1 }))]);
-    expect(reader().readFor(record, () => ItemForm.pairs).fields?.names).toEqual(['a']);
+    expect(reader().readFor(record, { itemFormOf: () => ItemForm.pairs }).fields?.names).toEqual(['a']);
     expect(loads(dumps(1))).toBe(1);
   });
 });

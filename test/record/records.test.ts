@@ -375,3 +375,26 @@ test('registered value classes stand inside records', () => {
   ]);
   expect(readStructure(record).state).toMatchObject({ price: { by: 'newobj', state: { amount: 5 } } });
 });
+
+test('a hook may read another record, with the same reader and while it fails', () => {
+  const inner = write({ name: 'inner', list: ['a', 'b'] });
+  const outer = write({ first: strong(1, account), name: 'outer', second: strong(2, account) });
+  const seen: unknown[] = [];
+  const nested: RecordReader = new RecordReader({
+    ...structureHooks,
+    strongReference: (oid) => {
+      if (oid === 2) expect(() => nested.read(inner.subarray(0, 30))).toThrow(PickleError);
+      seen.push(nested.read(inner).values);
+      return oid;
+    },
+  });
+  const { fields, values } = nested.read(outer);
+  expect([fields?.names, values]).toEqual([
+    ['first', 'name', 'second'],
+    [1, 'outer', 2],
+  ]);
+  expect(seen).toEqual([
+    ['inner', ['a', 'b']],
+    ['inner', ['a', 'b']],
+  ]);
+});

@@ -3,6 +3,7 @@ import { ReadOnlyError, StorageTransactionError } from '../../errors';
 import { oidFromBytes, type Oid, type Tid } from '../../ids';
 import {
   CommitLock,
+  type CommitResult,
   type StorageHost,
   type TransactionMetaData,
   type TransactionStatus,
@@ -75,6 +76,34 @@ export class ClientCommits {
     } catch (error) {
       throw this.#voteFailed(error);
     }
+  }
+
+  /** Votes and finishes. After an error, {@link abort} is to follow. */
+  commit(txn: TransactionMetaData): CommitResult {
+    const transaction = this.require(txn);
+    let result: CommitResult;
+    try {
+      result = this.#parts.link.run(
+        transaction.commit((tid) => this.#committed(transaction, tid, undefined)),
+      );
+    } catch (error) {
+      throw this.#voteFailed(error);
+    }
+    this.#end(txn);
+    return result;
+  }
+
+  async commitAsync(txn: TransactionMetaData): Promise<CommitResult> {
+    const transaction = this.require(txn);
+    const work = transaction.commit((tid) => this.#committed(transaction, tid, undefined));
+    let result: CommitResult;
+    try {
+      result = await this.#parts.link.runAsync(work);
+    } catch (error) {
+      throw this.#voteFailed(error);
+    }
+    this.#end(txn);
+    return result;
   }
 
   finish(txn: TransactionMetaData, callback: ((tid: Tid) => void) | undefined): Tid {

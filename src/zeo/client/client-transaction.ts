@@ -9,7 +9,13 @@ import {
   type Oid,
   type Tid,
 } from '../../ids';
-import type { BoundedRecord, StorageHost, TransactionMetaData, TransactionStatus } from '../../storage/index';
+import type {
+  BoundedRecord,
+  CommitResult,
+  StorageHost,
+  TransactionMetaData,
+  TransactionStatus,
+} from '../../storage/index';
 import { formatAddress } from '../address';
 import { ClientDisconnected, CommitOutcomeUnknownError } from '../errors';
 import { extensionDict, undoId } from '../wire/metadata';
@@ -45,6 +51,8 @@ export class ClientTransaction {
   readonly id: number | string;
   voted = false;
   readonly #merged = new Set<Oid>();
+  /** The server was to vote and commit at once, so it did not tell what it merged. */
+  #atOnce = false;
   /** Given for a transaction that is copied. */
   readonly #tid: Tid;
   readonly #connection: ServerConnection;
@@ -126,7 +134,7 @@ export class ClientTransaction {
       const call = this.connection.call('vote', tuple(this.id), (reply) => itemsOf(reply) ?? []);
       yield call;
       const answer = call.result();
-      const conflicts = answer.filter((item) => item instanceof Map) as Map<WireValue, WireValue>[];
+      const conflicts = conflictsIn(answer);
       if (conflicts.length === 0) return this.#voted(answer);
       for (const conflict of conflicts) yield* this.#merge(conflict, round);
     }
@@ -171,6 +179,41 @@ export class ClientTransaction {
     if (merged === undefined) throw failed;
     this.store(oid, committedSerial, merged);
     this.#merged.add(oid);
+  }
+
+  /**
+   * Votes and commits in one round trip, where the server can; else in two. The outcome of a lost connection is found out as by
+   * {@link finish}; then any object may have been merged.
+   */
+  *commit(settle: (tid: Tid) => void): ServerWork<CommitResult> {
+    if (!this.connection.commitsAtOnce) {
+      const resolved = yield* this.vote();
+      return { tid: yield* this.finish(settle), resolved };
+    }
+    for (let round = 0; ; round++) {
+      const call = this.connection.call('zodb_commit', tuple(this.id), (reply) => {
+        const [tid, answer] = itemsOf(reply) ?? [];
+        if (!(tid instanceof Uint8Array)) return conflictsIn(itemsOf(answer) ?? []);
+        const resolved = this.#voted(itemsOf(answer) ?? []);
+        const result: CommitResult = { tid: tidFromBytes(tid), resolved };
+        settle(result.tid);
+        return result;
+      });
+      yield call;
+      if (call.error instanceof ClientDisconnected) {
+        this.#atOnce = true;
+        const tid = yield* this.#findOut(call.error);
+        for (const [oid, { serial }] of this.stored) if (serial !== ZERO_TID) this.#merged.add(oid);
+        const resolved = this.#voted([]);
+        settle(tid);
+        return { tid, resolved };
+      }
+      const result = call.result();
+      if ('tid' in result) return result;
+      if (result.length === 0)
+        throw new StorageTransactionError('The ZEO server did not commit, nor say why.');
+      for (const conflict of result) yield* this.#merge(conflict, round);
+    }
   }
 
   /**
@@ -267,22 +310,25 @@ export class ClientTransaction {
   }
 
   /**
-   * Looks for our records: a tid when they are certainly ours, nothing when they certainly are not there. The vote
-   * found every serial current, so if the transaction was committed, the revision after the serial is ours.
+   * Looks for our records: a tid when they are certainly ours, nothing when they certainly are not there. If the transaction was
+   * committed, the revision after the serial is ours, for the vote found every serial current; unless the server merged the object,
+   * unknown to us: then ours, whatever it says, comes after another one.
    */
   *#compare(connection: ServerConnection): ServerWork<Tid | 'unknown' | undefined> {
-    let sameData = false;
+    let isUnsure = this.changedElsewhere.size > 0;
     for (const [oid, { data, serial }] of this.stored) {
       if (this.changedElsewhere.has(oid)) continue;
       const next = yield* this.#revisionAfter(connection, oid, serial);
       if (next === undefined) return undefined;
       if (next === 'packed') return 'unknown';
-      if (Buffer.compare(next.data, data) !== 0) return undefined;
+      const isSame = Buffer.compare(next.data, data) === 0;
+      const isMerged = this.#atOnce && next.end !== undefined && serial !== ZERO_TID;
+      if (!isSame && !isMerged) return undefined;
       // Nobody else was given the oid of a new object.
       if (serial === ZERO_TID) return next.serial;
-      sameData = true;
+      isUnsure = true;
     }
-    return sameData || this.changedElsewhere.size > 0 ? 'unknown' : undefined;
+    return isUnsure ? 'unknown' : undefined;
   }
 
   *#revisionAfter(
@@ -301,6 +347,11 @@ export class ClientTransaction {
       found = record;
     }
   }
+}
+
+/** What the server leaves to us to merge, of the answer to a vote. */
+function conflictsIn(answer: readonly WireValue[]): Map<WireValue, WireValue>[] {
+  return answer.filter((item) => item instanceof Map) as Map<WireValue, WireValue>[];
 }
 
 function bytesOf(value: WireValue): Uint8Array {

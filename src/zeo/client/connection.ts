@@ -40,6 +40,8 @@ export class ServerConnection {
   heardAt = performance.now();
   /** Which run of a server of this package it is; `undefined` for Python's. */
   epoch: string | undefined;
+  /** Whether the server votes and finishes in one call. */
+  commitsAtOnce = false;
   readonly #frames = new FrameReader(HANDSHAKE_LIMIT);
   readonly #calls = new Map<number | string, Call<unknown>[]>();
   #codec: Codec | undefined;

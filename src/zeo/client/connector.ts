@@ -216,6 +216,7 @@ export class Connector implements ServerMessages {
       const info = (reply instanceof Map ? reply : new Map()) as ReadonlyMap<WireValue, WireValue>;
       const epoch = info.get('zodb_js');
       connection.epoch = typeof epoch === 'string' ? epoch : undefined;
+      connection.commitsAtOnce = connection.epoch !== undefined && info.get('zodb_commit') === true;
       this.host.info(info);
       if (this.options.label !== undefined) connection.oneWay('set_client_label', tuple(this.options.label));
       this.#use(connection, readOnly);

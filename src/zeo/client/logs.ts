@@ -216,3 +216,11 @@ function makeMeta(
 function textOrBytes(value: WireValue | undefined): string | Uint8Array {
   return value instanceof Uint8Array ? Buffer.from(value) : typeof value === 'string' ? value : '';
 }
+
+/** The objects that a transaction wrote. */
+export function changedBy(link: ServerLink, tid: Tid): Oid[] {
+  const oids: Oid[] = [];
+  for (const transaction of iterate(link, tid, tid))
+    for (const { oid } of transaction.records()) oids.push(oid);
+  return oids;
+}

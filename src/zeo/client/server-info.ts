@@ -31,3 +31,10 @@ export class ServerInfo {
     return numberOf(this.values.get(name)) ?? 0;
   }
 }
+
+/** Counters and state of the server. */
+export function serverStatus(link: ServerLink): Record<string, unknown> {
+  const reply = link.call('server_status', tuple(), (value) => value);
+  if (!(reply instanceof Map)) return {};
+  return Object.fromEntries([...reply].map(([key, value]) => [String(key), numberOf(value) ?? value]));
+}

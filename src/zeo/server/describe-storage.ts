@@ -5,7 +5,7 @@ import type { HostedStorage } from './hosted-storage';
 /**
  * The answer to `get_info`. A client switches its features on by the Python interfaces that it finds here, in the order of
  * `FileStorage`'s `__iro__`. `zodb_js`, which Python does not look at, tells of the methods in `extensions.ts`, and this run of the server
- * from others.
+ * from others; `zodb_commit` of the method that came later.
  */
 export function describeStorage({ storage, epoch }: HostedStorage): WireValue {
   const { supports } = storage;
@@ -29,5 +29,6 @@ export function describeStorage({ storage, epoch }: HostedStorage): WireValue {
       tuple('zope.interface', 'Interface'),
     ),
     zodb_js: epoch,
+    zodb_commit: true,
   };
 }

@@ -9,7 +9,9 @@ import { runBetween } from './run-between';
 
 /** The methods by name. */
 export const extensions: readonly [string, Method][] = [
-  // The tid under which the transaction with this id was committed; None when it was not.
+  // Votes and finishes: (tid, what vote answers); (None, [conflicts]) when the client is to merge and commit again.
+  ['zodb_commit', { least: 1, most: 1, run: ({ session }, [id]) => session.commit(id) }],
+  // The tid under which the transaction with this id was committed; None when it was not, and then it never will be.
   [
     'zodb_outcome',
     {

@@ -1,7 +1,8 @@
-import { className, references } from '../../record/index';
 import { randomBytes } from 'node:crypto';
+import { StorageTransactionError } from '../../errors';
 import { formatOid, oidToBytes, tidToBytes, timeOfTid, type Oid, type Tid } from '../../ids';
 import type { Conflict, Storage, StorageHost } from '../../storage/index';
+import { className, references } from '../../record/index';
 import { tuple, type WireTuple } from '../wire/values';
 import { CommitQueue } from './commit-queue';
 import { InvalidationQueue } from './invalidation-queue';
@@ -66,6 +67,7 @@ export class HostedStorage implements StorageHost {
   /** Tells this run of the server from others: what it remembers of transactions is gone with it. */
   readonly epoch = randomBytes(8).toString('hex');
   readonly #outcomes = new Map<string, Tid>();
+  readonly #givenUp = new Set<string>();
   readonly #queue: InvalidationQueue;
   readonly #poll: (() => void) | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
@@ -98,9 +100,22 @@ export class HostedStorage implements StorageHost {
     return this.storage.lastTransaction();
   }
 
-  /** The tid under which a client committed what it calls `key`; `undefined` when it did not, or long ago. */
+  /**
+   * The tid under which a client committed what it calls `key`; `undefined` when it did not, or long ago. Then it never will: the
+   * client was told so, and what it sent on a connection that it lost may not have been read yet.
+   */
   outcome(key: string): Tid | undefined {
-    return this.#outcomes.get(key);
+    const tid = this.#outcomes.get(key);
+    if (tid !== undefined) return tid;
+    this.#givenUp.add(key);
+    if (this.#givenUp.size > OUTCOMES) this.#givenUp.delete(this.#givenUp.keys().next().value!);
+    return undefined;
+  }
+
+  /** Throws when the client has been told that the transaction was not committed. */
+  checkAwaited(key: string): void {
+    if (this.#givenUp.has(key))
+      throw new StorageTransactionError('The client has given this transaction up.');
   }
 
   /** A client's transaction was committed. */

@@ -1,5 +1,5 @@
 import { ReadOnlyError, StorageTransactionError } from '../../errors';
-import type { Oid, Tid } from '../../ids';
+import { tidToBytes, type Oid, type Tid } from '../../ids';
 import { type Storage, TransactionMetaData } from '../../storage/index';
 import { transactionKey } from '../wire/arguments';
 import { tuple, type WireTuple, type WireValue } from '../wire/values';
@@ -111,16 +111,37 @@ export class Session implements StorageClient {
   /** Waits for the turn of this client, then makes the transaction ready. The result is that of `vote`. */
   vote(id: WireValue | undefined): WireValue | Promise<WireValue> {
     const log = this.require(id);
+    const turn = this.#takeTurn();
+    return turn ? turn.then(() => this.#prepare(log)) : this.#prepare(log);
+  }
+
+  /**
+   * Votes, and finishes in the same turn unless the client is to merge conflicts first: the tid, or None, with the answer of `vote`.
+   * The commit lock is held for no round trip to the client.
+   */
+  commit(id: WireValue | undefined): Promise<WireValue> {
+    const log = this.require(id);
+    const turn = this.#takeTurn();
+    return turn ? turn.then(() => this.#prepareAndFinish(log)) : this.#prepareAndFinish(log);
+  }
+
+  async #prepareAndFinish(log: TransactionLog): Promise<WireValue> {
+    const answer = await this.#prepare(log);
+    return tuple(this.#locked ? tidToBytes(this.#finish(log)) : null, answer);
+  }
+
+  #takeTurn(): Promise<void> | undefined {
     if (this.#locked) throw new StorageTransactionError('Already voting (locked)');
     if (this.#voting) throw new StorageTransactionError('Already voting (waiting)');
     this.#voting = true;
     const turn = this.hosted.commits.acquire(this);
-    if (!turn) return this.#prepare(log);
-    this.hosted.noteWaiting();
-    return turn.then(() => this.#prepare(log));
+    if (turn) this.hosted.noteWaiting();
+    return turn;
   }
 
   async #prepare(log: TransactionLog): Promise<WireValue> {
+    // Its turn may have come and gone with an abort.
+    if (this.transaction !== log) throw new StorageTransactionError('The transaction was aborted.');
     this.#startTimer();
     try {
       const { answer, changed, conflicts } = await prepareCommit(
@@ -154,8 +175,13 @@ export class Session implements StorageClient {
     const log = this.transaction;
     if (log?.key !== transactionKey(id)) return null;
     if (!this.#locked) throw new StorageTransactionError('tpc_finish came before vote.');
+    return this.#finish(log);
+  }
+
+  #finish(log: TransactionLog): Tid {
     let tid: Tid;
     try {
+      this.hosted.checkAwaited(log.key);
       tid = this.storage.tpcFinish(log.meta);
     } catch (error) {
       this.storage.tpcAbort(log.meta);

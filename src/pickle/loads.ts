@@ -1,9 +1,20 @@
+import { isUint8Array } from 'node:util/types';
+import { InvalidArgumentError } from '../errors';
 import { PickleReader } from './reader';
 import { PickleWriter } from './writer';
 import type { ReaderOptions, WriterOptions } from './interfaces';
 
-/** The value of a pickle. Bytes after it are ignored. Executes nothing. Throws {@link PickleError}. */
+/**
+ * The value of a pickle. Bytes after it are ignored. Executes nothing.
+ * @throws PickleError when it is damaged, hostile, or names a class that is not known; InvalidArgumentError
+ */
 export function loads(bytes: Uint8Array, options: ReaderOptions = {}): unknown {
+  if (!isUint8Array(bytes)) {
+    throw new InvalidArgumentError(
+      `loads() takes the bytes of a pickle, a Buffer or Uint8Array, not ${typeof bytes}.`,
+    );
+  }
+  checkOptions('loads()', options);
   const reader = new PickleReader({ ...options, fixNames: true });
   try {
     reader.open(bytes);
@@ -13,13 +24,46 @@ export function loads(bytes: Uint8Array, options: ReaderOptions = {}): unknown {
   }
 }
 
-/** A value as a pickle. Equal values give equal bytes. Throws {@link PicklingError}. */
+/**
+ * A value as a pickle. Equal values give equal bytes.
+ * @throws PicklingError when something in it can't be saved; InvalidArgumentError
+ */
 export function dumps(value: unknown, options: WriterOptions = {}): Buffer {
+  checkOptions('dumps()', options);
+  const { protocol } = options;
+  if (protocol !== undefined && !PROTOCOLS.has(protocol)) {
+    throw new InvalidArgumentError(`dumps() writes protocol 2, 3, 4 or 5, not ${String(protocol)}.`);
+  }
   const writer = new PickleWriter(options);
   try {
     writer.write(value);
     return writer.take();
   } finally {
     writer.dispose();
+  }
+}
+
+const PROTOCOLS: ReadonlySet<unknown> = new Set([2, 3, 4, 5]);
+
+/** Those of both functions: one object may serve them together, as that of `valueClasses()` does. */
+const OPTIONS: ReadonlySet<string> = new Set<keyof ReaderOptions | keyof WriterOptions>([
+  'unknown',
+  'encoding',
+  'extensions',
+  'maxDepth',
+  'buffers',
+  'persistentLoad',
+  'resolve',
+  'protocol',
+  'persistentId',
+  'reduce',
+]);
+
+function checkOptions(what: string, options: object): void {
+  for (const name of Object.keys(options)) {
+    if (OPTIONS.has(name)) continue;
+    throw new InvalidArgumentError(
+      `${what} has no option ${JSON.stringify(name)}; it has ${[...OPTIONS].join(', ')}.`,
+    );
   }
 }

@@ -112,6 +112,7 @@ export {
   activate,
   assign,
   Broken,
+  BrokenModified,
   ClassRegistrationError,
   deactivate,
   field,

@@ -155,6 +155,9 @@ function checkContext(context: StandardContext | undefined, decorator: string): 
 }
 
 function checkOptions(options: object, known: ReadonlySet<string>, decorator: string): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidArgumentError(`${decorator} takes a name or options, not ${typeof options}.`);
+  }
   for (const name of Object.keys(options)) {
     if (!known.has(name)) {
       throw new InvalidArgumentError(

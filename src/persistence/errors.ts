@@ -67,3 +67,17 @@ export class ClosedCacheError extends ZodbError {
     );
   }
 }
+
+/** A field of a `Broken` object was set: without its class, nobody knows what that would mean to it (`ZODB/src/ZODB/broken.py`). */
+export class BrokenModified extends ZodbError {
+  readonly className: string;
+
+  constructor(className: string, field: string) {
+    super(
+      `${className}.${field} can't be set: the class ${className} is not known here, so its objects can't be changed. ` +
+        `Declare it (@persistent('${className}')) before the database is opened.`,
+      { code: 'BROKEN_MODIFIED' },
+    );
+    this.className = className;
+  }
+}

@@ -14,6 +14,7 @@ export type {
   SerializedObject,
 } from './interfaces';
 export {
+  BrokenModified,
   ClassRegistrationError,
   NotPersistableError,
   ObjectLoadError,

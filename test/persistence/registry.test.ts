@@ -1,6 +1,7 @@
 import { ClassRegistrationError } from '../../src/persistence/errors';
 import {
   Broken,
+  BrokenModified,
   field,
   oidOf,
   persistent,
@@ -87,6 +88,7 @@ describe('names', () => {
     expect(() => own.register('m', 'b', (() => 1) as never)).toThrow(InvalidArgumentError);
     expect(() => persistent()(class {} as never)).toThrow('without a name');
     expect(() => persistent({ nmae: 'x' } as never)).toThrow('no option nmae');
+    expect(() => persistent(5 as never)).toThrow('@persistent takes a name or options, not number.');
     expect(() => field('flaot' as never)).toThrow('there is no such type');
   });
 
@@ -146,6 +148,10 @@ describe('a class that is missing', () => {
     expect(broken).toBeInstanceOf(Broken);
     expect(broken.className).toBe('gone.Gone');
     expect(broken.state).toMatchObject({ n: 1, list: [1, { two: 2 }] });
+    expect(() => {
+      (broken as unknown as Gone).n = 2;
+    }).toThrow(new BrokenModified('gone.Gone', 'n'));
+    expect([Object.keys(broken), statusOf(broken)]).toEqual([[], 'saved']);
     const before = records.revisions.get(oid as never)![0]!.data;
     (broken as unknown as { _p_changed: boolean })._p_changed = true;
     expect(statusOf(broken)).toBe('changed');

@@ -1,5 +1,7 @@
 import * as fs from 'node:fs';
 import { Readable, Writable } from 'node:stream';
+import { isUint8Array } from 'node:util/types';
+import { InvalidArgumentError } from '../errors';
 import type { BlobReader } from '../storage/index';
 import { BlobError } from './blob-errors';
 
@@ -93,7 +95,7 @@ export class BlobFile {
   /** Writes all of it and goes on behind it. */
   write(content: string | Uint8Array, position = this.#position): void {
     const fd = this.#writableFd();
-    const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : content;
+    const bytes = contentBytes(content);
     let done = 0;
     while (done < bytes.length) done += fs.writeSync(fd, bytes, done, bytes.length - done, position + done);
     this.#position = position + done;
@@ -178,4 +180,13 @@ function finish(action: () => void, done: (error?: Error | null) => void): void 
   } catch (error) {
     done(error as Error);
   }
+}
+
+/** Text is stored as UTF-8. */
+export function contentBytes(content: string | Uint8Array): Uint8Array {
+  if (typeof content === 'string') return Buffer.from(content, 'utf8');
+  if (isUint8Array(content)) return content;
+  throw new InvalidArgumentError(
+    `A blob holds text or bytes (a Buffer or Uint8Array), not ${content === null ? 'null' : typeof content}.`,
+  );
 }

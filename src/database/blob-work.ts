@@ -90,8 +90,9 @@ export class UncommittedBlob implements BlobWork {
   consume(file: string, changed: () => void): void {
     if (this.isOpen)
       throw new BlobError('This blob is open; close its files before it takes over another one.');
-    const { size } = fs.statSync(file);
-    if (!(size >= 0)) throw new InvalidArgumentError(`${file} can't become a blob.`);
+    if (fs.statSync(file, { throwIfNoEntry: false })?.isFile() !== true) {
+      throw new InvalidArgumentError(`A blob can't take over ${file}: there is no such file.`);
+    }
     changed();
     const working = this.#newWorkingFile();
     try {

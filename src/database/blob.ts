@@ -2,7 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import { InvalidArgumentError } from '../errors';
 import type { Oid } from '../ids';
 import { isManaged, jarOf, Managed, oidOf, persistent, serialOf, type Jar } from '../persistence/index';
-import type { BlobFile } from './blob-file';
+import { contentBytes, type BlobFile } from './blob-file';
 import type { BlobHost, BlobWork } from './blob-interfaces';
 import { UncommittedBlob, type BlobIdentity, type BlobMode } from './blob-work';
 
@@ -92,8 +92,9 @@ export class Blob extends Managed {
 
   /** Replaces the content. */
   write(content: string | Uint8Array): void {
+    const bytes = contentBytes(content);
     using file = this.open('w');
-    file.write(content);
+    file.write(bytes);
   }
 
   /** The content as a stream; the blob counts as open until it ends. */

@@ -1,4 +1,4 @@
-import { ConflictError, POSKeyError } from '../errors';
+import { ConflictError, InvalidArgumentError, POSKeyError } from '../errors';
 import { ROOT_OID } from '../ids';
 import { PersistentMapping } from '../persistence/index';
 import { TransactionManager } from '../transaction/index';
@@ -37,6 +37,13 @@ function makeRootObject(db: DB): void {
 function makeKeys(db: DB, factories: RootFactories): void {
   const names = Object.keys(factories);
   if (names.length === 0) return;
+  for (const name of names) {
+    if (typeof factories[name] === 'function') continue;
+    throw new InvalidArgumentError(
+      `The option root gives for ${JSON.stringify(name)} a function that makes it, not ${typeof factories[name]}: ` +
+        `{ root: { ${name}: () => … } }.`,
+    );
+  }
   const manager = new TransactionManager();
   using connection = db.open({ transactionManager: manager });
   const root = connection.root();

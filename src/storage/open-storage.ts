@@ -47,17 +47,14 @@ export function registerStorageScheme(scheme: string, open: StorageOpener): void
 export function openStorage(where?: string | Storage | null, options: StorageOptions = {}): Storage {
   if (where === undefined || where === null) return new MemoryStorage(options);
   if (typeof where === 'object') {
+    if (typeof where.registerDB !== 'function') throw new InvalidArgumentError(noStorage(where));
     const [name] = Object.keys(options);
     if (name === undefined) return where;
     throw new InvalidArgumentError(
       `The option ${JSON.stringify(name)} is not one of DB's; give it to the storage.`,
     );
   }
-  if (typeof where !== 'string' || where.trim() === '') {
-    throw new InvalidArgumentError(
-      'A database is named by a path, a URI such as sqlite:bank.sqlite, or a storage.',
-    );
-  }
+  if (typeof where !== 'string' || where.trim() === '') throw new InvalidArgumentError(NAMED_BY);
   const uri = parseUri(where);
   if (uri) return openUri(uri, options);
   if (/\?\w+=/.test(where) && !existsSync(where)) {
@@ -66,6 +63,13 @@ export function openStorage(where?: string | Storage | null, options: StorageOpt
     );
   }
   return isDataFs(where) ? new FileStorage(where, options) : new SqliteStorage(where, options);
+}
+
+const NAMED_BY = 'A database is named by a path, a URI such as sqlite:bank.sqlite, or a storage.';
+
+function noStorage(where: object): string {
+  if (where instanceof URL) return `${NAMED_BY} Of a URL give the text, url.href.`;
+  return `${NAMED_BY} This ${where.constructor?.name || 'object'} is none of them; options are the second argument.`;
 }
 
 function openUri({ uri, query }: ParsedUri, options: StorageOptions): Storage {

@@ -226,8 +226,23 @@ describe.each(storages)('a blob on %s', (_, open) => {
     expect(fs.existsSync(file)).toBe(false);
     commit();
     expect(elsewhere((other) => other.readText())).toBe('consumed');
-    expect(() => root.blob.consumeFile(file)).toThrow(/ENOENT/);
+    expect(() => root.blob.consumeFile(file)).toThrow(
+      new InvalidArgumentError(`A blob can't take over ${file}: there is no such file.`),
+    );
+    expect(() => root.blob.consumeFile(directory.file('.'))).toThrow(InvalidArgumentError);
     expect(root.blob.readText()).toBe('consumed');
+  });
+
+  it('holds text or bytes, and nothing else', () => {
+    const refused = new InvalidArgumentError(
+      'A blob holds text or bytes (a Buffer or Uint8Array), not number.',
+    );
+    expect(() => new Blob(5 as never)).toThrow(refused);
+    root.blob = new Blob('kept');
+    expect(() => {
+      root.blob.write(5 as never);
+    }).toThrow(refused);
+    expect(root.blob.readText()).toBe('kept');
   });
 
   it('has a file of its committed content', () => {

@@ -288,6 +288,7 @@ test.each([
   [{ poolWait: NaN }, 'poolWait'],
   [{ cachesize: 5 }, 'cacheSize'],
   [{ root: 5 }, 'root'],
+  [{ root: { accounts: {} } }, 'The option root gives for "accounts" a function that makes it, not object'],
   [{ databaseName: 7 }, 'databaseName'],
   [{ traceConnections: 'yes' }, 'traceConnections'],
   [{ nonsense: 1 }, 'nonsense'],

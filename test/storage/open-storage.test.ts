@@ -77,6 +77,10 @@ test('what names no storage is refused by name', () => {
   expect(() => openStorage(' ')).toThrow(invalid('path'));
   expect(() => openStorage(`${directory}/x.sqlite?readOnly=true`)).toThrow(invalid('write sqlite:'));
   expect(() => openStorage(42 as unknown as string)).toThrow(invalid('path'));
+  expect(() => openStorage({ path: 'x' } as unknown as Storage)).toThrow(
+    invalid('This Object is none of them'),
+  );
+  expect(() => openStorage(new URL('file:///x') as unknown as Storage)).toThrow(invalid('url.href'));
   expect(() => openStorage('mongodb:somewhere')).toThrow(invalid('mongodb'));
   expect(() => openStorage('sqlite:')).toThrow(invalid('sqlite:'));
   expect(() => openStorage('sqlite:100%')).toThrow(invalid('percent'));

@@ -1,6 +1,8 @@
 /**
  * Fields that objects got since the last commit. Until then they can be deleted, and an abort takes them away again; after it they are as firm as the others.
  */
+import { recordOf, Status } from './stamp';
+
 const NONE: readonly string[] = [];
 
 /** The added fields of one cache. */
@@ -23,10 +25,10 @@ export class AddedFields {
    * They stay: from now on they can't be deleted. In reverse order off and in order on again, which keeps fast maps where that is possible. Those of an object that was changed again meanwhile
    * wait for the commit of that.
    */
-  commit(isChanged: (object: object) => boolean): void {
+  commit(): void {
     if (this.#names.size === 0) return;
     for (const [object, names] of this.#names) {
-      if (isChanged(object)) continue;
+      if (recordOf(object)!.status === Status.changed) continue;
       this.#names.delete(object);
       const present = names.filter((name) => Object.hasOwn(object, name));
       const descriptors = present.map((name) => Object.getOwnPropertyDescriptor(object, name)!);

@@ -30,22 +30,64 @@ interface Plan {
 export function adopt(object: object, record: ObjectRecord, model: ClassModel): boolean {
   // Firm fields can't go: when there are no more keys than these, nothing appeared.
   if (record.firm > 0 && Object.keys(object).length === record.firm) return false;
-  const plan = survey(object, model);
-  const isNew = stampOf(object) === undefined;
-  if (!isNew && plan.names.length === 0) return false;
-  if (isNew) convertAll(object, record, model, plan);
-  else convertMore(object, record, plan);
+  if (stampOf(object) === undefined) {
+    adoptNew(object, record, model);
+    return true;
+  }
+  const plan = survey(object, model, true);
+  if (plan.names.length === 0) return false;
+  convertMore(object, record, plan);
   return true;
 }
 
-function survey(object: object, model: ClassModel): Plan {
+/** As {@link adopt}, for an ordinary object. Most have the very fields of the one of their class before. */
+export function adoptNew(object: object, record: ObjectRecord, model: ClassModel): void {
+  const layout = model.newest;
+  const values = valuesAlike(object, layout);
+  if (values === undefined) convertAll(object, record, model, survey(object, model, false));
+  else convertAlike(object, record, layout, values);
+}
+
+/** The values of an object that has the fields of `layout` and no other properties; `undefined` for any other one. */
+function valuesAlike(object: object, { names }: Layout): unknown[] | undefined {
+  const own = Object.getOwnPropertyNames(object);
+  if (own.length !== names.length || !Object.isExtensible(object)) return undefined;
+  const values: unknown[] = [];
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i]!;
+    if (own[i] !== name) return undefined;
+    const { value, enumerable, configurable, get, set } = Object.getOwnPropertyDescriptor(object, name)!;
+    if (get !== undefined || set !== undefined || enumerable !== true || configurable !== true)
+      return undefined;
+    values.push(value);
+  }
+  return values;
+}
+
+/** See {@link convertAll}. */
+function convertAlike(
+  object: object,
+  record: ObjectRecord,
+  layout: Layout,
+  values: readonly unknown[],
+): void {
+  const { names, accessors } = layout;
+  for (let i = names.length - 1; i >= 0; i--) Reflect.deleteProperty(object, names[i]!);
+  record.state = stateOf(layout, values);
+  record.ready = 0;
+  stamp(object, record);
+  for (let i = 0; i < names.length; i++) Object.defineProperty(object, names[i]!, accessors[i]!);
+  record.firm = names.length;
+}
+
+function survey(object: object, model: ClassModel, tracked: boolean): Plan {
   const className = model.ctor.name;
   const names: string[] = [];
   const values: unknown[] = [];
   const kept = new Map<string, PropertyDescriptor>();
   const keys: string[] = [];
-  const tracked = stampOf(object) !== undefined;
-  const isElement = (object as WithElements)[IS_ELEMENT];
+  // Not asked of ordinary objects: they are no containers, and the guard would answer.
+  const isElement = tracked ? (object as WithElements)[IS_ELEMENT] : undefined;
   for (const name of Object.getOwnPropertyNames(object)) {
     if (isElement?.(name) === true) continue;
     const descriptor = Object.getOwnPropertyDescriptor(object, name)!;
@@ -95,6 +137,7 @@ function convertAll(object: object, record: ObjectRecord, model: ClassModel, pla
   record.ready = 0;
   stamp(object, record);
   record.firm = define(object, layout, plan, removable);
+  if (record.firm === plan.keys.length && record.firm === layout.fields.length) model.newest = layout;
 }
 
 function convertMore(object: object, record: ObjectRecord, plan: Plan): void {

@@ -5,7 +5,8 @@ import { InvalidArgumentError, InvalidObjectReference } from '../errors';
 import { ZERO_TID, type Oid, type Tid } from '../ids';
 import { AddedFields } from './added-fields';
 import { Changes } from './changes';
-import { classNameOf, isManaged, requireModel } from './classes';
+import type { ClassModel } from './class-model';
+import { classNameOf, requireModel } from './classes';
 import { Exposures } from './exposures';
 import type {
   CacheDetail,
@@ -99,26 +100,13 @@ export class ObjectCacheImpl implements ObjectCache {
       throw new InvalidArgumentError('There is an object with this oid already.');
     if (this.#changes.changed.length === 0) this.jar.objectChanged();
     this.enter(object, record ?? pendingRecord(object, emptyState(model.empty, 0)), oid);
-    this.#saver.reached.delete(object);
     this.#changes.changed.push(object);
-  }
-
-  /** Whether a new object came here because something refers to it, not by {@link add}. */
-  wasReached(object: object): boolean {
-    return this.#saver.reached.has(object);
-  }
-
-  /** Gives a new object, reached while another is saved, its oid. */
-  adoptReached(object: object): ObjectRecord {
-    const model = requireModel(object, this.jar.registry);
-    const record = recordOf(object) ?? pendingRecord(object, emptyState(model.empty, 0));
-    this.enter(object, record, this.jar.newOid());
-    return record;
   }
 
   /** Notes an object as new and this cache's. */
   enter(object: object, record: ObjectRecord, oid: Oid): void {
-    if (isManaged(object) && record.state.length === 1)
+    // A collection's class is not looked at before.
+    if ((record.state[0].model as ClassModel | undefined) === undefined)
       record.state = emptyState(modelFor(object)!.model.empty, 0);
     record.oid = oid;
     record.cache = this;
@@ -168,15 +156,23 @@ export class ObjectCacheImpl implements ObjectCache {
   }
 
   *serializeChanged(): IterableIterator<SerializedObject> {
+    this.beginSerializing();
+    for (let next = this.nextSerialized(); next !== undefined; next = this.nextSerialized()) yield next;
+  }
+
+  beginSerializing(): void {
     this.#saver.start(this.#changes.beginStoring());
-    for (let next = this.#saver.next(); next !== undefined; next = this.#saver.next()) {
-      const { object, data } = next;
-      const record = recordOf(object)!;
-      this.#changes.written(object, data.length);
-      record.status = Status.storing;
-      this.exposures.settle(object, record);
-      yield next;
-    }
+  }
+
+  nextSerialized(): SerializedObject | undefined {
+    const next = this.#saver.next();
+    if (next === undefined) return undefined;
+    const { object, data } = next;
+    const { record } = this.#saver;
+    this.#changes.written(object, record, data.length);
+    record.status = Status.storing;
+    if (record.watch !== undefined) this.exposures.settle(object, record);
+    return next;
   }
 
   resolved(oid: Oid): void {
@@ -184,20 +180,21 @@ export class ObjectCacheImpl implements ObjectCache {
   }
 
   afterCommit(tid: Tid): void {
-    const { overlay, stored, sizes } = this.#changes;
+    const { overlay, stored, records, sizes } = this.#changes;
     for (const oid of overlay) {
       const object = this.#residents.find(oid);
       if (object !== undefined) recordOf(object)!.serial = tid;
     }
-    stored.forEach((object, i) => {
-      const record = recordOf(object)!;
+    for (let i = 0; i < stored.length; i++) {
+      const record = records[i]!;
       // What was changed again meanwhile, and resolved to something else, must conflict.
       if (record.status === Status.storing || !this.#resolved.has(record.oid!)) record.serial = tid;
-      this.#settle(object, record, sizes[i]!);
-    });
-    this.addedFields.commit((object) => recordOf(object)!.status === Status.changed);
-    this.#changes.commit((oid) => this.#isNew(oid));
+      this.#settle(stored[i]!, record, sizes[i]!);
+    }
+    this.addedFields.commit();
+    this.#changes.commit(this.#isNew);
     this.#saver.finish();
+    if (this.#resolved.size === 0) return;
     for (const oid of this.#resolved) this.#invalidate(oid);
     this.#resolved.clear();
   }
@@ -210,12 +207,11 @@ export class ObjectCacheImpl implements ObjectCache {
   }
 
   savepoint(): CacheSavepoint {
-    const { stored, sizes, overlay } = this.#changes;
-    stored.forEach((object, i) => {
-      const record = recordOf(object)!;
-      overlay.push(record.oid!);
-      this.#settle(object, record, sizes[i]!);
-    });
+    const { stored, records, sizes, overlay } = this.#changes;
+    for (let i = 0; i < stored.length; i++) {
+      overlay.push(records[i]!.oid!);
+      this.#settle(stored[i]!, records[i]!, sizes[i]!);
+    }
     return this.#changes.savepoint();
   }
 
@@ -325,15 +321,15 @@ export class ObjectCacheImpl implements ObjectCache {
       return;
     }
     record.status = Status.saved;
-    const loose = !ADOPTED_STAY_FAST && this.#saver.isAdopted(object);
+    const loose = !ADOPTED_STAY_FAST && (record.place & Place.adopted) !== 0;
     this.#residents.settle(object, record, size, loose);
   }
 
   /** Whether an object was added and not stored yet. */
-  #isNew(oid: Oid): boolean {
+  readonly #isNew = (oid: Oid): boolean => {
     const object = this.#residents.find(oid);
     return object !== undefined && recordOf(object)!.serial === ZERO_TID;
-  }
+  };
 
   /** What was changed during a commit is part of the transaction that is now under way. When the jar takes no changes, it is given up. */
   #takeLate(): void {

@@ -2,6 +2,7 @@
 import { InvalidArgumentError } from '../errors';
 import type { Oid } from '../ids';
 import type { CacheSavepoint } from './interfaces';
+import type { ObjectRecord } from './stamp';
 
 interface Mark extends CacheSavepoint {
   readonly created: number;
@@ -12,8 +13,9 @@ interface Mark extends CacheSavepoint {
 export class Changes {
   /** Objects changed or added since the last commit, abort or savepoint. */
   changed: object[] = [];
-  /** Serialized by the commit or savepoint under way, and how long their records are. */
+  /** Serialized by the commit or savepoint under way, what is known of them, and how long their records are. */
   stored: object[] = [];
+  records: ObjectRecord[] = [];
   sizes: number[] = [];
   /** Objects given an oid since the last commit or abort, in order. */
   created: Oid[] = [];
@@ -36,16 +38,22 @@ export class Changes {
 
   /** A commit or savepoint takes what is changed, and begins to write it. */
   beginStoring(): readonly object[] {
-    this.stored = [];
-    this.sizes = [];
+    this.#forgetStored();
     this.#storing = this.changed;
     this.changed = [];
     return this.#storing;
   }
 
-  written(object: object, size: number): void {
+  written(object: object, record: ObjectRecord, size: number): void {
     this.stored.push(object);
+    this.records.push(record);
     this.sizes.push(size);
+  }
+
+  #forgetStored(): void {
+    this.stored = [];
+    this.records = [];
+    this.sizes = [];
   }
 
   /** Everything that is not, or not only, as the last commit left it; what is in the overlay aside. */
@@ -79,7 +87,7 @@ export class Changes {
   /** Nothing is left. */
   abort(): void {
     this.changed = [];
-    this.stored = [];
+    this.#forgetStored();
     this.created = [];
     this.overlay = [];
     this.#storing = [];
@@ -90,7 +98,7 @@ export class Changes {
   /** A point to come back to. */
   savepoint(): CacheSavepoint {
     this.#storing = [];
-    this.stored = [];
+    this.#forgetStored();
     const mark = {
       sequence: ++this.#sequence,
       created: this.created.length,
@@ -112,7 +120,7 @@ export class Changes {
   /** What was changed since the last savepoint is taken back. */
   rollBack(): void {
     this.changed = [];
-    this.stored = [];
+    this.#forgetStored();
     this.#storing = [];
     this.#late = [];
   }

@@ -52,6 +52,10 @@ export class Layout {
   readonly top: number;
   /** Whether the fields are in slots 1 … n. */
   readonly straight: boolean;
+  /** Whether one of the fields is a `__getstate__`: a function of the object itself. */
+  readonly hasGetState: boolean;
+  /** An object with these fields; see `specimens.ts`. */
+  specimen: object | undefined = undefined;
   readonly #byName = new Map<string, number>();
   #written: FieldList | undefined;
 
@@ -79,6 +83,7 @@ export class Layout {
     this.accessors = accessors;
     this.top = top;
     this.straight = straight;
+    this.hasGetState = this.#byName.has('__getstate__');
   }
 
   /** The slot of a field, 0 when this state has none of that name. */
@@ -147,6 +152,8 @@ export class ClassModel {
   ghost: State;
   /** Whether objects of this class ever had `_v_` or transient properties, which go when the state does. */
   volatile = false;
+  /** The layout of the object whose fields were made tracked last, if it had no other properties. */
+  newest: Layout;
   /** Found out when it is first asked for, by `classes.ts`. */
   house: House | undefined = undefined;
   readonly #slots = new Map<string, number>();
@@ -159,7 +166,7 @@ export class ClassModel {
     this.ctor = ctor;
     this.prototype = ctor.prototype as object;
     this.Shell = shellOf(this.prototype);
-    this.empty = this.#last = new Layout(this, FieldList.empty);
+    this.empty = this.newest = this.#last = new Layout(this, FieldList.empty);
     this.ghost = emptyState(this.empty, 8);
     Object.freeze(this.ghost);
   }
@@ -174,7 +181,7 @@ export class ClassModel {
     this.transients = transients;
     this.types = types;
     this.#layouts.clear();
-    this.#last = this.empty;
+    this.#last = this.newest = this.empty;
   }
 
   /** The layout of a field list. */

@@ -23,7 +23,7 @@ export function mayBeGhost(object: object): boolean {
 }
 
 /** What `instanceof` says of the objects of a class, asked once: above a tracked class stands the guard, a proxy, which makes every such search slow. */
-function houseOf(model: ClassModel): House {
+export function houseOf(model: ClassModel): House {
   if (model.house !== undefined) return model.house;
   const { prototype } = model;
   if (!(prototype instanceof Managed)) return (model.house = House.fields);

@@ -180,6 +180,9 @@ export interface ObjectCache {
    * the next, or collect them. What changes from here on, until {@link afterCommit} or {@link abort}, belongs to the next transaction. Errors name class and path: `bank.Account.history[3].callback: functions cannot be saved`.
    */
   serializeChanged(): IterableIterator<SerializedObject>;
+  /** As {@link serializeChanged}, one call for each record, for commits of many: begin once, then until there is none. */
+  beginSerializing(): void;
+  nextSerialized(): SerializedObject | undefined;
   /** The committed state of this object differs from the one in memory (conflict resolution): it is loaded again at its next use. */
   resolved(oid: Oid): void;
   /** What was serialized is committed under `tid`. Never throws. */

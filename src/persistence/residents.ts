@@ -164,7 +164,7 @@ export class Residents implements BudgetMember {
     this.#cache.exposures.forget(record);
     record.oid = undefined;
     record.cache = undefined;
-    record.place &= Place.loose;
+    record.place &= Place.loose | Place.adopted;
     dropPending(object);
   }
 

@@ -3,29 +3,41 @@ import { InvalidObjectReference } from '../errors';
 import { ROOT_OID, ZERO_TID, type Oid } from '../ids';
 import { PicklingError } from '../pickle/index';
 import { FieldList, RecordWriter, type ClassMeta, type Reference } from '../record/index';
-import { adopt } from './adoption';
+import { adopt, adoptNew } from './adoption';
 import { Broken } from './broken';
 import type { ObjectCacheImpl } from './cache';
-import { VERSION_KEY, type ClassModel } from './class-model';
-import { classNameOf, isManaged, metaOfModel, requireModel } from './classes';
+import { House, modelOfPrototype, VERSION_KEY, type ClassModel } from './class-model';
+import { classNameOf, houseOf, metaOfModel, requireModel } from './classes';
 import { UnsavableValueError } from './errors';
 import { modelFor } from './guard';
 import type { SerializedObject } from './interfaces';
 import type { Loader, StateForm } from './loading';
 import { INSIDE, watchedValues } from './exposure';
-import { ManagedContainer, type Managed } from './managed';
+import type { Managed, ManagedContainer } from './managed';
 import { claim } from './ownership';
 import { ofOtherCopy } from './other-copy';
 import { placeOf } from './place';
 import { ForeignRef, Ref } from './ref';
-import { recordOf, Status, type ObjectRecord } from './stamp';
+import { ObjectRecord, Place, recordOf, Status } from './stamp';
 import { ensureLoaded } from './tracked';
 import { Kind, kindOf } from './values';
 import { ValueClasses } from './value-classes';
 import { WeakRef } from './weak-ref';
 
 interface WithGetState {
-  __getstate__?: () => unknown;
+  __getstate__(): unknown;
+}
+
+/** How the objects of a class are written. */
+interface Manner {
+  readonly model: ClassModel;
+  /** What they are stored as. */
+  readonly meta: ClassMeta;
+  /** Whether the registry knows the class. */
+  readonly registered: boolean;
+  readonly house: House;
+  /** Whether the class has a `__getstate__`. */
+  readonly hasGetState: boolean;
 }
 
 /** Puts the records of one cache together. */
@@ -34,13 +46,14 @@ export class Saver {
   readonly #loader: Loader;
   readonly #values: ValueClasses;
   readonly #writer: RecordWriter;
+  /** What is to be saved, and beside it the records. */
   #queue: object[] = [];
+  #records: ObjectRecord[] = [];
   #next = 0;
-  /** New objects that are or were in the queue. */
-  #queued = new Set<object>();
-  /** New objects that nobody added: they belong to the database that reached them first, and to one only. */
-  readonly reached = new WeakSet<object>();
-  #adopted = new WeakSet<object>();
+  readonly #manners = new Map<ClassModel, Manner>();
+  /** What was asked for last. */
+  #manner: Manner | undefined = undefined;
+  #revision = -1;
 
   constructor(cache: ObjectCacheImpl, loader: Loader) {
     this.#cache = cache;
@@ -54,27 +67,29 @@ export class Saver {
 
   /** Begins with the objects known to be changed; those that they reach and that are new come behind. */
   start(changed: readonly object[]): void {
-    this.#queue = [...changed];
-    this.#queued = new Set();
-    for (const object of changed) if (recordOf(object)!.serial === ZERO_TID) this.#queued.add(object);
-    this.#next = 0;
+    this.#empty();
+    for (const object of changed) {
+      const record = recordOf(object)!;
+      if (record.serial === ZERO_TID) this.#enqueue(object, record);
+      else this.#push(object, record);
+    }
   }
 
   next(): SerializedObject | undefined {
-    const object = this.#queue[this.#next++];
-    return object && this.#save(object);
+    const at = this.#next;
+    if (at === this.#queue.length) return undefined;
+    this.#next = at + 1;
+    return this.#save(this.#queue[at]!, this.#records[at]!);
+  }
+
+  /** The record of the object that came {@link next} last. */
+  get record(): ObjectRecord {
+    return this.#records[this.#next - 1]!;
   }
 
   finish(): void {
-    this.#queue = [];
-    this.#queued.clear();
-    this.#next = 0;
+    this.#empty();
     this.#values.refused = undefined;
-  }
-
-  /** Whether an object was converted in place. */
-  isAdopted(object: object): boolean {
-    return this.#adopted.has(object);
   }
 
   /** The class an object is stored as. */
@@ -83,11 +98,63 @@ export class Saver {
     if (known !== undefined) return known;
     const own = record.state[0].model;
     const model = Object.getPrototypeOf(object) === own.prototype ? own : (modelFor(object)?.model ?? own);
-    return metaOfModel(model, this.#cache.jar.registry);
+    return this.#mannerOf(model).meta;
   }
 
-  #save(object: object): SerializedObject {
-    const record = recordOf(object)!;
+  /** What is known of a class, until something is registered. */
+  #mannerOf(model: ClassModel): Manner {
+    const { registry } = this.#cache.jar;
+    if (this.#revision !== registry.revision) {
+      this.#manners.clear();
+      this.#manner = undefined;
+      this.#revision = registry.revision;
+    }
+    if (this.#manner?.model === model) return this.#manner;
+    let manner = this.#manners.get(model);
+    if (manner === undefined) {
+      manner = {
+        model,
+        meta: metaOfModel(model, registry),
+        registered: registry.entryOf(model.ctor) !== undefined,
+        house: houseOf(model),
+        hasGetState: typeof (model.prototype as Partial<WithGetState>).__getstate__ === 'function',
+      };
+      this.#manners.set(model, manner);
+    }
+    return (this.#manner = manner);
+  }
+
+  /** What is known of an object's class. Throws as {@link requireModel} does. */
+  #mannerFor(object: object): Manner {
+    const prototype = Object.getPrototypeOf(object) as object;
+    const last = this.#manner?.model;
+    const model = last?.prototype === prototype ? last : modelOfPrototype(prototype);
+    const manner = model && this.#mannerOf(model);
+    return manner?.registered === true
+      ? manner
+      : this.#mannerOf(requireModel(object, this.#cache.jar.registry));
+  }
+
+  #push(object: object, record: ObjectRecord): void {
+    this.#queue.push(object);
+    this.#records.push(record);
+  }
+
+  /** Lists a new object, once. */
+  #enqueue(object: object, record: ObjectRecord): void {
+    if ((record.place & Place.queued) !== 0) return;
+    record.place |= Place.queued;
+    this.#push(object, record);
+  }
+
+  #empty(): void {
+    for (const record of this.#records) record.place &= ~Place.queued;
+    this.#queue = [];
+    this.#records = [];
+    this.#next = 0;
+  }
+
+  #save(object: object, record: ObjectRecord): SerializedObject {
     const oid = record.oid!;
     const cls = this.metaOf(object, record);
     let data: Uint8Array;
@@ -105,7 +172,7 @@ export class Saver {
       references: this.#writer.references,
       className: cls,
       object,
-      isNew: record.serial === 0n,
+      isNew: record.serial === ZERO_TID,
     };
   }
 
@@ -113,19 +180,30 @@ export class Saver {
     ensureLoaded(object, record);
     if (record.state[0].model.ctor === Broken)
       return this.#writer.write(cls, (object as Broken).__getstate__());
-    const model = requireModel(object, this.#cache.jar.registry);
-    if (isManaged(object)) {
-      this.#claimInside(object, record, cls);
-      if (object instanceof ManagedContainer) return this.#writeContainer(object, record, cls, model);
-      return this.#writer.write(cls, object.__getstate__());
+    const manner = this.#mannerFor(object);
+    const { model } = manner;
+    if (manner.house !== House.fields) {
+      this.#claimInside(object as Managed, record, cls);
+      if (manner.house === House.container)
+        return this.#writeContainer(object as ManagedContainer, record, cls, model);
+      return this.#writer.write(cls, (object as Managed).__getstate__());
     }
     if (adopt(object, record, model)) this.#adoptValues(object, record);
-    const getState = (object as WithGetState).__getstate__;
-    if (typeof getState === 'function') return this.#writer.write(cls, getState.call(object));
+    const layout = record.state[0];
+    if (manner.hasGetState || layout.hasGetState)
+      return this.#writer.write(cls, (object as WithGetState).__getstate__());
     this.#claimValues(object, record, cls);
+    return this.#writeFields(object, record, cls, model.options.version);
+  }
+
+  #writeFields(
+    object: object,
+    record: ObjectRecord,
+    cls: ClassMeta,
+    version: number | undefined,
+  ): Uint8Array {
     const layout = record.state[0];
     const values = layout.valuesOf(record.state);
-    const version = model.options.version;
     const form = this.#loader.formOf(object);
     if (form !== undefined && version === undefined) {
       const state = inForm(form, layout.written.names, values);
@@ -166,7 +244,7 @@ export class Saver {
 
   /** The program may hold what it put into a new object. */
   #adoptValues(object: object, record: ObjectRecord): void {
-    this.#adopted.add(object);
+    record.place |= Place.adopted;
     const state = record.state;
     for (let slot = 1; slot < state.length; slot++) {
       const value = state[slot];
@@ -193,32 +271,44 @@ export class Saver {
   }
 
   #referenceTo(object: object): Reference | undefined {
-    if (object instanceof Ref || object instanceof ForeignRef) return object;
-    if (object instanceof WeakRef) return this.#weakReferenceTo(object);
     const record = recordOf(object);
-    if (record?.cache === undefined && modelFor(object) === undefined) return undefined;
-    if (record?.cache !== undefined && record.cache !== this.#cache)
+    if (record === undefined) {
+      const prototype = Object.getPrototypeOf(object) as object | null;
+      if (prototype === Ref.prototype) return object as Ref;
+      // Before `instanceof`, which the guard above a persistent class makes slow.
+      if (prototype === this.#manner?.model.prototype || modelFor(object) !== undefined)
+        return this.#strong(object, this.#reach(object, record));
+      if (object instanceof ForeignRef) return object;
+      return object instanceof WeakRef ? this.#weakReferenceTo(object) : undefined;
+    }
+    if (record.cache === undefined && modelFor(object) === undefined) return undefined;
+    if (record.cache !== undefined && record.cache !== this.#cache)
       return this.#foreignReferenceTo(object, record);
-    const known = this.#known(object, record);
-    return new Ref(known.oid!, this.#referenceClass(object, known));
+    return this.#strong(object, this.#known(object, record));
+  }
+
+  #strong(object: object, record: ObjectRecord): Reference {
+    return new Ref(record.oid!, this.#referenceClass(object, record));
   }
 
   /** The record of an object of this cache; a new object gets an oid, and its turn. */
   #known(object: object, record: ObjectRecord | undefined): ObjectRecord {
-    if (record?.cache !== undefined) {
-      if (record.serial === 0n && record.status === Status.changed) this.#enqueue(object);
-      return record;
-    }
-    const made = this.#cache.adoptReached(object);
-    this.reached.add(object);
-    this.#enqueue(object);
-    return made;
+    if (record?.cache === undefined) return this.#reach(object, record);
+    if (record.serial === ZERO_TID && record.status === Status.changed) this.#enqueue(object, record);
+    return record;
   }
 
-  #enqueue(object: object): void {
-    if (this.#queued.has(object)) return;
-    this.#queued.add(object);
-    this.#queue.push(object);
+  /** A new object that nobody added: it belongs to the database that reached it first, and to one only. */
+  #reach(object: object, known: ObjectRecord | undefined): ObjectRecord {
+    const { model } = this.#mannerFor(object);
+    const oid = this.#cache.jar.newOid();
+    const record = known ?? new ObjectRecord(model.ghost, Status.unsaved, undefined, undefined);
+    if (known === undefined) adoptNew(object, record, model);
+    this.#cache.enter(object, record, oid);
+    if (known === undefined) this.#adoptValues(object, record);
+    record.place |= Place.reached;
+    this.#enqueue(object, record);
+    return record;
   }
 
   /** A reference to an object with arguments of `__new__` names no class. */
@@ -246,7 +336,7 @@ export class Saver {
         `A ${name} of database ${jar.databaseName} can be referred to only through this connection's own connection to that database (getConnection).`,
       );
     }
-    if (record.serial === 0n && record.cache!.wasReached(object)) {
+    if (record.serial === ZERO_TID && (record.place & Place.reached) !== 0) {
       throw new InvalidObjectReference(
         `A new ${name} is reachable from the databases ${jar.databaseName} and ${mine.databaseName}: say where it belongs with add() of the connection to that database.`,
       );

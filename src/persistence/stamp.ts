@@ -25,7 +25,7 @@ export const Status = {
 } as const;
 export type Status = (typeof Status)[keyof typeof Status];
 
-/** Where an object stands in the order of eviction: one of the first three, and flags. */
+/** Where an object stands in the order of eviction: one of the first three, and flags, also of what happened to it. */
 export const Place = {
   none: 0,
   /** among the loaded ones, oldest first */
@@ -40,6 +40,12 @@ export const Place = {
   loose: 8,
   /** flag: stands in its cache's list of watched objects */
   watched: 16,
+  /** flag: its fields were turned into tracked ones in place */
+  adopted: 32,
+  /** flag: nobody added it, its cache's objects refer to it */
+  reached: 64,
+  /** flag: new, and listed to be saved */
+  queued: 128,
 } as const;
 
 /**
@@ -127,7 +133,7 @@ function makeStamps(): Stamps {
 
 const stamps = anchored('stamps', makeStamps);
 
-/** New objects that have an oid already and are ordinary still: the mark would spoil their map if it came before the fields. */
+/** Objects that were added, so have an oid, and are ordinary still: the mark would spoil their map if it came before the fields. */
 const pending = anchored('pending', () => new WeakMap<object, ObjectRecord>());
 
 /** Marks an object for good. */

@@ -1,3 +1,4 @@
+import { keepSpecimen } from '../specimens';
 import type { KeyArray } from './key-search';
 
 /**
@@ -23,3 +24,5 @@ export class Content {
     this.link = link;
   }
 }
+
+keepSpecimen(new Content(true, [], [], 0, undefined));

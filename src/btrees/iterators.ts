@@ -3,6 +3,7 @@
  * when its leaf has become too short for it, and says so from then on.
  */
 import { isReference } from '../persistence/index';
+import { keepSpecimen } from '../specimens';
 import type { Content } from './content';
 import { ChangedDuringIterationError } from './errors';
 import type { KeyKind } from './key-kinds';
@@ -101,6 +102,8 @@ export class ForwardIterator<T> implements IterableIterator<T> {
     return this.#ahead.load(leaf, this.#before, this.#last);
   }
 }
+
+keepSpecimen(new ForwardIterator(Object.create(null) as TreeNode, Mode.keys, undefined));
 
 /** From large to small keys. A leaf that changed its length while the iteration stood in it is an error. */
 export class BackwardIterator<T> implements IterableIterator<T> {

@@ -1,3 +1,4 @@
+import { keepSpecimen } from '../specimens';
 import { childIndex } from './insert';
 import type { Content } from './content';
 import type { TreeNode } from './node';
@@ -54,3 +55,5 @@ export class ReadAhead {
     if (wanted.length > 1) parent.loadAhead(wanted);
   }
 }
+
+keepSpecimen(new ReadAhead(Object.create(null) as TreeNode, 1));

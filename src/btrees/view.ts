@@ -1,6 +1,7 @@
 import { inspect, type InspectOptions } from 'node:util';
 import { InvalidArgumentError } from '../errors';
-import { BackwardIterator, ForwardIterator, itemAt, type Mode } from './iterators';
+import { keepSpecimen } from '../specimens';
+import { BackwardIterator, ForwardIterator, itemAt, Mode } from './iterators';
 import { LeafWalk } from './leaf-walk';
 import { lookOfView } from './looks';
 import { contentOf, type TreeNode } from './node';
@@ -99,6 +100,8 @@ export class View<T> implements IterableIterator<T> {
     return undefined;
   }
 }
+
+keepSpecimen(new View(Object.create(null) as TreeNode, Mode.keys, undefined, false));
 
 /** The view of a range, which is fixed now. */
 export function viewOf<T>(root: TreeNode, mode: Mode, query: RangeQuery<unknown>): View<T> {

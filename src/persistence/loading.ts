@@ -190,8 +190,10 @@ export class Loader {
     target.state = state;
     target.ready = 0;
     target.status = Status.saved;
-    if (target.size === 0) defineAll(object, target, layout);
-    else if (previous !== layout) defineMissing(object, target, layout, this.#cache);
+    if (target.size === 0) {
+      layout.specimen ??= specimenOf(layout);
+      defineAll(object, target, layout);
+    } else if (previous !== layout) defineMissing(object, target, layout, this.#cache);
   }
 }
 
@@ -245,6 +247,14 @@ function defineAll(object: object, record: ObjectRecord, layout: Layout): void {
   const { names, accessors } = layout;
   for (let i = 0; i < names.length; i++) Object.defineProperty(object, names[i]!, accessors[i]!);
   record.firm = names.length;
+}
+
+/** An object that stays, so that V8 does not forget how those of its class look. */
+function specimenOf(layout: Layout): object {
+  const record = new ObjectRecord(layout.model.ghost, Status.ghost, undefined, undefined);
+  const object = bare(layout.model, record);
+  defineAll(object, record, layout);
+  return object;
 }
 
 /** Gives an object the fields that it has not yet. Names that another process removed stay, and read `undefined`. */

@@ -5,7 +5,7 @@ import { modelOfPrototype, type ClassModel } from './class-model';
 import { makeState } from './makers';
 import { Managed, ManagedContainer } from './managed';
 import type { Registry } from './registry';
-import type { State } from './stamp';
+import { ObjectRecord, Status, type State } from './stamp';
 
 /** How objects of a stored class come to life. */
 export interface Recipe {
@@ -16,6 +16,8 @@ export interface Recipe {
   /** What all loaded objects have for a state that keep theirs elsewhere and have no fields. */
   readonly shared: State | undefined;
   readonly form: ItemForm;
+  /** A loaded object and a new one that stay; see `specimens.ts`. */
+  readonly specimens: readonly object[];
 }
 
 /** The recipes of one registry. */
@@ -76,8 +78,16 @@ export class Recipes {
       mayBeGhost: isFieldless && ctor !== Broken,
       shared: isFieldless ? makeState(model.empty, 0, []) : undefined,
       form: isFieldless ? (prototype as Managed).itemForm : ItemForm.none,
+      specimens: kind === 'managed' && ctor !== Broken ? specimensOf(model) : [],
     };
   }
+}
+
+function specimensOf({ ctor, ghost }: ClassModel): object[] {
+  const record = new ObjectRecord(ghost, Status.ghost, undefined, undefined);
+  const both = [Managed.instance(ctor, record), Reflect.construct(Managed, [], ctor) as Managed];
+  for (const object of both) object.dropState();
+  return both;
 }
 
 const byRegistry = new WeakMap<Registry, Recipes>();

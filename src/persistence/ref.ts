@@ -3,6 +3,7 @@
  */
 import { inspect } from 'node:util';
 import { formatOid, type Oid } from '../ids';
+import { keepSpecimen } from '../specimens';
 import type { ClassMeta, ForeignReference, StrongReference } from '../record/index';
 
 /** Stands for an object of the same database until it is followed; then the object takes its place. */
@@ -24,6 +25,8 @@ export class Ref implements StrongReference {
     return { $ref: formatOid(this.oid), $class: this.cls?.toString() };
   }
 }
+
+keepSpecimen(new Ref(0 as Oid, undefined));
 
 /** Stands for an object of another database of the same multi-database. */
 export class ForeignRef implements ForeignReference {

@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { keepSpecimen } from '../../specimens';
 import { ClosedError, LockError, StorageError, ZodbError } from '../../errors';
 import { oidToBigInt, type Oid } from '../../ids';
 import { sqliteDriver, type Database, type Statement } from './driver';
@@ -35,6 +36,9 @@ export interface HandleOptions {
   readonly pageCache: number;
 }
 
+/** Buffers that the driver makes are others to V8 than Node's own. */
+let specimen: unknown;
+
 const LOCK_WAIT = new Int32Array(new SharedArrayBuffer(4));
 
 /** Lets other processes go on for a moment, of random length so that they don't meet again and again. */
@@ -62,6 +66,7 @@ export class Handle {
         timeout: 5_000,
       });
       this.db.pragma(`cache_size=${-Math.max(64, Math.round(options.pageCache / 1024))}`);
+      specimen ??= keepSpecimen(this.db.prepare<Buffer>("SELECT x'00'").pluck().get()!);
       this.#begin = this.db.prepare('BEGIN');
       this.#beginImmediate = this.db.prepare('BEGIN IMMEDIATE');
       this.#commit = this.db.prepare('COMMIT');

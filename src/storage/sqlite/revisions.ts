@@ -1,10 +1,11 @@
 import { POSKeyError, ReadConflictError } from '../../errors';
 import { formatTid, type Oid, type Tid } from '../../ids';
+import { keepSpecimen } from '../../specimens';
 import type { BoundedRecord, LoadedRecord } from '../interfaces';
 import type { Statement } from './driver';
 import { oidKey, type Handle } from './handle';
 import { damaged, HEADER, NOT_KEPT, openRecord, sealedPrior, sealedSeq } from './record-format';
-import type { Tids } from './tids';
+import { Tids } from './tids';
 
 /** A revision; its tid is looked up only when somebody asks for it. */
 export class SqliteRecord implements LoadedRecord {
@@ -23,6 +24,8 @@ export class SqliteRecord implements LoadedRecord {
     return this.#tids.tidOf(this.seq);
   }
 }
+
+keepSpecimen(new SqliteRecord(Buffer.alloc(0), 0, Object.create(Tids.prototype) as Tids));
 
 /** A revision with its end. */
 export class BoundedSqliteRecord extends SqliteRecord implements BoundedRecord {

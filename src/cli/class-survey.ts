@@ -10,6 +10,8 @@ export interface SurveyedClass {
   /** Fields that some objects lack. */
   readonly optional: Set<string>;
   looked: number;
+  /** Objects looked at whose state is no set of fields. */
+  opaque: number;
 }
 
 /** Collects classes and fields from states. */
@@ -23,15 +25,20 @@ export class ClassSurvey {
     );
   }
 
-  add(module: string, name: string, state: unknown, sample: number): void {
+  add(module: string, name: string, stored: unknown, sample: number): void {
     const key = `${module}.${name}`;
     let entry = this.#found.get(key);
     if (entry === undefined) {
-      entry = { module, name, objects: 0, looked: 0, fields: new Map(), optional: new Set() };
+      entry = { module, name, objects: 0, looked: 0, opaque: 0, fields: new Map(), optional: new Set() };
       this.#found.set(key, entry);
     }
     entry.objects++;
-    if (entry.looked >= sample || !isFields(state)) return;
+    if (entry.looked >= sample) return;
+    const state = fieldsOf(stored);
+    if (state === undefined) {
+      if (stored !== null) entry.opaque++;
+      return;
+    }
     entry.looked++;
     const names = Object.keys(state);
     for (const field of names) {
@@ -45,6 +52,14 @@ export class ClassSurvey {
     }
     for (const field of entry.fields.keys()) if (!names.includes(field)) entry.optional.add(field);
   }
+}
+
+/** The fields of a state: those of a dict, or of a dict (or none) and of Python's `__slots__`. */
+function fieldsOf(state: unknown): Record<string, unknown> | undefined {
+  if (isFields(state)) return state;
+  if (!Array.isArray(state) || !Object.isFrozen(state) || state.length !== 2) return undefined;
+  const [dict, slots] = state as unknown[];
+  return isFields(slots) && (dict === null || isFields(dict)) ? { ...dict, ...slots } : undefined;
 }
 
 function isFields(state: unknown): state is Record<string, unknown> {

@@ -10,13 +10,21 @@ const KNOWN: readonly (readonly [name: RegExp, type: (name: string) => string, f
   [/^persistent\.list\.PersistentList$/, () => 'PersistentList<unknown>', 'zodb'],
   [/^ZODB\.blob\.Blob$/, () => 'Blob', 'zodb'],
   [/^BTrees\.Length\.Length$/, () => 'Length', 'zodb/btrees'],
-  [/^BTrees\.[A-Z]{2}BTree\.[A-Z]{2}BTree$/, (name) => `${name}<unknown, unknown>`, 'zodb/btrees'],
-  [/^BTrees\.[A-Z]{2}BTree\.[A-Z]{2}TreeSet$/, (name) => `${name}<unknown>`, 'zodb/btrees'],
+  [/^BTrees\.[A-Z]{2}BTree\.[A-Z]{2}(BTree|Bucket)$/, (name) => withParameters(name, 2), 'zodb/btrees'],
+  [/^BTrees\.[A-Z]{2}BTree\.[A-Z]{2}(TreeSet|Set)$/, (name) => withParameters(name, 1), 'zodb/btrees'],
+  [/^BTrees\.fsBTree\.fs(BTree|Bucket|TreeSet|Set)$/, (name) => name, 'zodb/btrees'],
 ];
 /** Parts of trees and other classes that programs never name. */
 const HIDDEN = /^(BTrees\.|persistent\.|ZODB\.)/;
 
+/** Only an `O` among the letters of a family leaves a type open: `OOBTree<K, V>`, `IOBTree<V>`, `IITreeSet`. */
+function withParameters(name: string, letters: number): string {
+  const open = [...name.slice(0, letters)].filter((letter) => letter === 'O').map(() => 'unknown');
+  return open.length === 0 ? name : `${name}<${open.join(', ')}>`;
+}
+
 /** Names that mean something else in the module: words of the language, types, imports. */
+const RESERVED_TREES = /^([A-Z]{2}|fs)(BTree|Bucket|TreeSet|Set)$/;
 const RESERVED: readonly string[] = (
   'break case catch class const continue debugger default delete do else enum export extends false finally for function if ' +
   'implements import in instanceof interface let new null package private protected public return static super switch this ' +
@@ -37,23 +45,40 @@ export function emitTypeScript(classes: readonly SurveyedClass[]): string {
 }
 
 function emitClass(
-  { module, name, fields, optional, objects }: SurveyedClass,
+  each: SurveyedClass,
   names: ReadonlyMap<string, string>,
   imports: Map<string, Set<string>>,
 ): string {
+  const { module, name, fields, optional, objects } = each;
   const lines = [...fields].map(([field, types]) => {
-    const type = union(Array.from(types, (each) => resolveTypes(each, names, imports)));
-    const key = /^[A-Za-z_$][\w$]*$/.test(field) ? field : JSON.stringify(field);
+    const type = union(Array.from(types, (text) => resolveTypes(text, names, imports)));
+    const key = /^[A-Za-z_$][\w$]*$/.test(field) ? field : quoted(field);
     return `  ${key}${optional.has(field) ? '?' : '!'}: ${type};`;
   });
+  const head = `export class ${names.get(`${module}.${name}`)!}`;
   return [
-    `/** ${objects} ${objects === 1 ? 'object' : 'objects'}. */`,
-    `@persistent(${JSON.stringify(`${module}.${name}`)})`,
-    `export class ${names.get(`${module}.${name}`)!} {`,
-    ...lines,
-    '}',
+    `/** ${objects} ${objects === 1 ? 'object' : 'objects'}.${remark(each)} */`,
+    `@persistent(${quoted(`${module}.${name}`)})`,
+    ...(lines.length === 0 ? [`${head} {}`] : [`${head} {`, ...lines, '}']),
     '',
   ].join('\n');
+}
+
+/** What the fields alone don't say. */
+function remark({ fields, opaque }: SurveyedClass): string {
+  if (opaque > 0) {
+    return ` The state of ${opaque === 1 ? 'one' : opaque} is no set of fields: give the class __getstate__() and __setstate__(state).`;
+  }
+  const [data, ...more] = fields.size === 1 ? (fields.get('data') ?? []) : [];
+  if (data === undefined || more.length > 0) return '';
+  if (/^(Record|Map)</.test(data))
+    return ' Looks like a PersistentMapping: then extend that, without a field.';
+  return data.endsWith('[]') ? ' Looks like a PersistentList: then extend that, without a field.' : '';
+}
+
+/** A string literal as formatters have it. */
+function quoted(text: string): string {
+  return /^[\w .$-]*$/.test(text) ? `'${text}'` : JSON.stringify(text);
 }
 
 /** Replaces marks of classes by the names that they have here. */
@@ -82,7 +107,7 @@ function uniqueNames(classes: readonly SurveyedClass[]): Map<string, string> {
   const names = new Map<string, string>();
   for (const { module, name } of classes) {
     let chosen = identifier(name);
-    if (taken.has(chosen)) chosen = identifier(`${module}.${name}`);
+    if (taken.has(chosen) || RESERVED_TREES.test(chosen)) chosen = identifier(`${module}.${name}`);
     for (let number = 2; taken.has(chosen); number++) chosen = identifier(`${module}.${name}${number}`);
     taken.add(chosen);
     names.set(`${module}.${name}`, chosen);

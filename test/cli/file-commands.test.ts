@@ -169,9 +169,11 @@ it('shows the last transactions', async () => {
 it('emits decorated classes that compile', async () => {
   const { code, out } = await zodb('classes', basic, '--emit', 'ts');
   expect(code).toBe(0);
-  expect(out).toContain('@persistent("fixture_app.models.Account")');
+  expect(out).toContain("@persistent('fixture_app.models.Account')");
   expect(out).toMatch(/owner!: string;/);
   expect(out).toMatch(/balance!: number;/);
+  expect(out).toMatch(/class Slotted {\n {2}left!: number;/);
+  expect(out).toMatch(/The state of one is no set of fields: .*\n.*CustomState/);
   const { diagnostics } = ts.transpileModule(out, {
     reportDiagnostics: true,
     compilerOptions: { experimentalDecorators: true, target: ts.ScriptTarget.ES2022 },

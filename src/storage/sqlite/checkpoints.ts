@@ -1,6 +1,7 @@
 import { LockError } from '../../errors';
 import type { Statement } from './driver';
 import type { Handle } from './handle';
+import { LogSpace } from './log-space';
 
 /** Pages written between two checkpoints, at most: 4 MiB. */
 const PAGES = 1_000;
@@ -13,16 +14,20 @@ const PAGES = 1_000;
  * meanwhile waits for the same disk.
  */
 export class Checkpoints {
+  readonly space: LogSpace;
   readonly #writer: Handle;
   /** Looks at the log and copies nothing; an SQLite older than 3.51 copies here already. */
   readonly #length: Statement<[busy: number, pages: number, copied: number]>;
   readonly #limit: number;
   #pages = 0;
+  /** Pages for which the file of the log has room. */
+  #room = 0;
 
   /** @param walLimit bytes from which on the log is too long */
   constructor(writer: Handle, walLimit: number) {
     this.#writer = writer;
     this.#limit = Math.max(16, Math.min(PAGES, walLimit / 4_096));
+    this.space = new LogSpace(`${writer.path}-wal`, walLimit);
     this.#length = writer.prepare<[number, number, number]>('PRAGMA wal_checkpoint(NOOP)').raw();
   }
 
@@ -32,12 +37,17 @@ export class Checkpoints {
    */
   wrote(pages: number, before: () => void): void {
     this.#pages += pages;
-    if (this.#pages < this.#limit || this.#writer.db.inTransaction) return;
+    this.#room -= pages;
+    if ((this.#pages < this.#limit && this.#room > 0) || this.#writer.db.inTransaction) return;
     try {
       const [, length, copied] = this.#length.get()!;
       this.#pages = length - copied;
-      if (this.#pages < this.#limit) return;
+      if (this.#pages < this.#limit) {
+        this.#room = this.space.look(length);
+        return;
+      }
       this.#pages = 0;
+      this.#room = 0;
       before();
       this.#writer.pragma('wal_checkpoint(PASSIVE)');
     } catch (error) {

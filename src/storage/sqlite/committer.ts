@@ -230,8 +230,9 @@ export class SqliteCommitter {
     const current = this.#require(txn);
     if (!current.voted) this.tpcVote(txn);
     const { seq, tid, changed } = current.writing!;
-    const { log } = this.#engine;
+    const { log, checkpoints } = this.#engine;
     const removals = current.tellOwn ? current.writing!.removals() : log.removals;
+    checkpoints.space.provide();
     try {
       current.writing!.handle.commit();
     } catch (error) {

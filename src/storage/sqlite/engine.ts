@@ -143,6 +143,7 @@ export class Engine {
 
   close(): void {
     this.isClosed = true;
+    this.checkpoints.space.close();
     for (const handle of [...this.#spare.splice(0), ...this.#spareForConnections.splice(0), ...this.#lent]) {
       handle.close();
     }

@@ -1,0 +1,67 @@
+import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
+
+/** A page in the log, with what SQLite writes before it. */
+const FRAME = 4_096 + 24;
+/** Bytes by which the log's file is lengthened at once: more as the log grows. */
+const LEAST = 64 * 1024;
+const MOST = 512 * 1024;
+/** Bytes that are left when it is lengthened: how much a commit has written is known by estimate only. */
+const MARGIN = 24 * 1024;
+
+/**
+ * Keeps the file of the write-ahead log longer than what is in it. A commit that lengthens the file waits not only for its own
+ * bytes, but for the file system to note the new length: twice as long. SQLite has no such setting, but as a rule finds the
+ * remains of an older log after its last page; zeros are no page either.
+ */
+export class LogSpace {
+  readonly #path: string;
+  readonly #limit: number;
+  #file: number | undefined;
+  /** Bytes by which the file is to be lengthened. */
+  #lacking = 0;
+
+  /** @param limit bytes beyond which the file is not lengthened */
+  constructor(path: string, limit: number) {
+    this.#path = path;
+    this.#limit = limit;
+  }
+
+  /**
+   * Sees how much room there is; the next commit makes more when it is little.
+   * @param pages length of the log
+   * @returns for about how many more pages there is room, or for how many it is not worth asking again
+   */
+  look(pages: number): number {
+    try {
+      // A handle that writes keeps the log open: until it is closed this is the same file.
+      this.#file ??= openSync(this.#path, 'r+');
+      const size = fstatSync(this.#file).size;
+      const room = size - pages * FRAME - MARGIN;
+      if (room > 0) return room / FRAME;
+      const lacking = Math.min(MOST, Math.max(LEAST, size));
+      if (size + lacking > this.#limit) return this.#limit / FRAME;
+      this.#lacking = lacking;
+      return (room + lacking) / FRAME;
+    } catch {
+      return this.#limit / FRAME;
+    }
+  }
+
+  /** Under the write lock: nobody else writes to the log, and none of its pages are beyond the end of the file. */
+  provide(): void {
+    if (this.#lacking === 0) return;
+    try {
+      writeSync(this.#file!, Buffer.alloc(this.#lacking), 0, this.#lacking, fstatSync(this.#file!).size);
+    } catch {
+      // No space: if it is needed, the commit itself will say so.
+    }
+    this.#lacking = 0;
+  }
+
+  /** Lets go of the file, before SQLite does. */
+  close(): void {
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file = undefined;
+    this.#lacking = 0;
+  }
+}

@@ -3,8 +3,11 @@ import type { Statement } from './driver';
 import type { Handle } from './handle';
 import { LogSpace } from './log-space';
 
-/** Pages written between two checkpoints, at most: 4 MiB. */
-const PAGES = 1_000;
+/**
+ * Pages written between two checkpoints, at most: 16 MiB. Pages that many commits change are copied once for all of them; a longer
+ * log would need a second index of its pages (each is of 4,096).
+ */
+const PAGES = 4_000;
 
 /**
  * When the write-ahead log is copied back into the database file. SQLite by itself would try at every commit once the log

@@ -249,7 +249,7 @@ export class SqliteCommitter {
     this.#end(txn);
     callback?.(tid);
     // An object's page; that of the transaction, and those of what was superseded and of what is large.
-    this.#afterCommit(2 + changed.length + current.written / 2_048, current.instance);
+    this.#afterCommit(2 + changed.length + current.written / 1_024, current.instance);
     return tid;
   }
 

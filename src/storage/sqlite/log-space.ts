@@ -5,8 +5,8 @@ const FRAME = 4_096 + 24;
 /** Bytes by which the log's file is lengthened at once: more as the log grows. */
 const LEAST = 64 * 1024;
 const MOST = 512 * 1024;
-/** Bytes that are left when it is lengthened: how much a commit has written is known by estimate only. */
-const MARGIN = 24 * 1024;
+/** Pages between two looks: how many a commit writes is known by estimate only. */
+const PAGES = 250;
 
 /**
  * Keeps the file of the write-ahead log longer than what is in it. A commit that lengthens the file waits not only for its own
@@ -29,21 +29,19 @@ export class LogSpace {
   /**
    * Sees how much room there is; the next commit makes more when it is little.
    * @param pages length of the log
-   * @returns for about how many more pages there is room, or for how many it is not worth asking again
+   * @returns after about how many more pages to look again
    */
   look(pages: number): number {
     try {
       // A handle that writes keeps the log open: until it is closed this is the same file.
       this.#file ??= openSync(this.#path, 'r+');
       const size = fstatSync(this.#file).size;
-      const room = size - pages * FRAME - MARGIN;
-      if (room > 0) return room / FRAME;
-      const lacking = Math.min(MOST, Math.max(LEAST, size));
-      if (size + lacking > this.#limit) return this.#limit / FRAME;
-      this.#lacking = lacking;
-      return (room + lacking) / FRAME;
+      const room = size - pages * FRAME;
+      const step = Math.min(MOST, Math.max(LEAST, size));
+      this.#lacking = room < step / 2 && size + step <= this.#limit ? step : 0;
+      return Math.min(PAGES, (room + this.#lacking - step / 4) / FRAME);
     } catch {
-      return this.#limit / FRAME;
+      return PAGES;
     }
   }
 

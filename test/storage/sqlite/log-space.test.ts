@@ -58,14 +58,12 @@ test('room is made once, by the next commit, and only when there is little', () 
   closeSync(file);
   const space = new LogSpace(path, 1_000_000);
   space.provide();
-  expect(statSync(path).size).toBe(10 * FRAME);
-  const room = space.look(10);
-  expect(room).toBeGreaterThan(5);
+  expect(space.look(10)).toBeGreaterThan(5);
   expect(statSync(path).size).toBe(10 * FRAME);
   space.provide();
   space.provide();
   expect(statSync(path).size).toBe(10 * FRAME + 65_536);
-  expect(space.look(10)).toBeCloseTo(room);
+  expect(space.look(10)).toBeGreaterThan(5);
   space.provide();
   expect(statSync(path).size).toBe(10 * FRAME + 65_536);
   expect(readFileSync(path).subarray(0, 10 * FRAME)).toEqual(Buffer.alloc(10 * FRAME, 1));

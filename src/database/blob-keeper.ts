@@ -4,20 +4,20 @@ import type { BlobSnapshot, BlobWork } from './blob-interfaces';
 
 /** The blobs that a transaction wrote, as its connection needs them: see the table in `blob-interfaces.ts`. */
 export class BlobKeeper {
-  readonly #workOf: (oid: Oid) => BlobWork | undefined;
+  readonly #workOf: (object: object) => BlobWork | undefined;
   /** Blobs changed in this transaction. */
   #changed = new Map<Oid, BlobWork>();
   #snapshots: BlobSnapshot[] = [];
 
-  /** @param workOf the blob of an oid, when the object in memory is one */
-  constructor(workOf: (oid: Oid) => BlobWork | undefined) {
+  /** @param workOf what an object is as a blob, if it is one */
+  constructor(workOf: (object: object) => BlobWork | undefined) {
     this.#workOf = workOf;
   }
 
-  /** What is to be stored beside the record of `oid`; `undefined` when it is no blob. */
-  sourceOf(oid: Oid): BlobSource | 'unchanged' | undefined {
+  /** What is to be stored beside the record of `oid`, whose object is given when it is in memory; `undefined` when it is no blob. */
+  sourceOf(oid: Oid, object: object | undefined): BlobSource | 'unchanged' | undefined {
     // Of an import, or written before a savepoint: the object may not be in memory.
-    const work = this.#workOf(oid) ?? this.#changed.get(oid);
+    const work = (object && this.#workOf(object)) ?? this.#changed.get(oid);
     if (work === undefined) return undefined;
     const path = work.source();
     if (path === undefined) return 'unchanged';
@@ -31,8 +31,8 @@ export class BlobKeeper {
   }
 
   /** A savepoint saved the record of `oid`: when it is a blob, its content belongs to the savepoint. */
-  saved(oid: Oid): void {
-    const work = this.#workOf(oid);
+  saved(oid: Oid, object: object): void {
+    const work = this.#workOf(object);
     if (work) this.#changed.set(oid, work);
   }
 
@@ -42,6 +42,7 @@ export class BlobKeeper {
   }
 
   committed(): void {
+    if (this.#changed.size === 0 && this.#snapshots.length === 0) return;
     for (const work of this.#changed.values()) work.committed();
     this.#end();
   }

@@ -31,6 +31,7 @@ export class CommitBell {
 
   ring(): void {
     const waiting = this.#waiting;
+    if (waiting.size === 0) return;
     this.#waiting = new Set();
     for (const wake of waiting) wake();
   }

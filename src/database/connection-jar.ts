@@ -19,7 +19,7 @@ export interface JarOwner {
   readonly crossReferences: boolean;
   readonly registry: Registry;
   readonly databaseName: string;
-  /** An object changed: join the transaction, or throw. */
+  /** An object changed: join the transaction, or throw, also when the calling code may not use this connection. */
   join(): void;
   /** Throws unless the calling code may use this connection. */
   checkContext(): void;
@@ -42,28 +42,20 @@ export class ConnectionJar implements Jar {
   loads = 0;
   stores = 0;
   open = false;
+  readonly registry: Registry;
+  readonly crossReferences: boolean;
+  readonly owner: object;
+  readonly databaseName: string;
   readonly #owner: JarOwner;
 
   constructor(owner: JarOwner, storage: StorageInstance, cacheOptions: CacheOptions) {
     this.#owner = owner;
+    this.registry = owner.registry;
+    this.crossReferences = owner.crossReferences;
+    this.owner = owner.owner;
+    this.databaseName = owner.databaseName;
     this.storage = storage;
     this.cache = createCache(this, cacheOptions);
-  }
-
-  get registry(): Registry {
-    return this.#owner.registry;
-  }
-
-  get crossReferences(): boolean {
-    return this.#owner.crossReferences;
-  }
-
-  get owner(): object {
-    return this.#owner.owner;
-  }
-
-  get databaseName(): string {
-    return this.#owner.databaseName;
   }
 
   load(oid: Oid): LoadedRecord {
@@ -101,7 +93,6 @@ export class ConnectionJar implements Jar {
 
   objectChanged(): void {
     if (!this.open) throw new ClosedError(closedMessage('changed'));
-    this.#owner.checkContext();
     this.#owner.join();
   }
 

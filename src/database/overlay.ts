@@ -98,6 +98,7 @@ export class Overlay {
 
   /** Forgets everything and removes the spill file. */
   clear(): void {
+    if (this.#log.length === 0 && !this.#spill) return;
     this.#log = [];
     this.#current = new Map();
     this.#inMemory = 0;

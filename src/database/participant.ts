@@ -11,26 +11,33 @@ import type { ReferenceCheck } from './reference-check';
 import { StorageCommit } from './storage-commit';
 import { tracing, type CommitMessage, type ConflictMessage, type StoreMessage } from './tracing';
 
+const NONE: readonly Oid[] = [];
+
 /** What a participant asks of its connection. */
 export interface ParticipantOwner {
   readonly largeRecordSize: number;
   /** Throws when this connection must not commit. */
   checkWritable(): void;
-  /** The participant has left its transaction. */
+  /** The participant has left its transaction, which was given up. */
   left(): void;
   readonly references: ReferenceCheck;
   /** The storage that all connections of the database share. */
   readonly wholeStorage: Storage;
   /** Objects that others changed in the same commit: this connection's storage instance does not tell of them. */
   changedElsewhere(oids: readonly Oid[]): void;
+  /** The participant has left its transaction, which was committed. */
   committed(tid: Tid, oids: readonly Oid[]): void;
 }
 
 /** A connection's part in a transaction: two-phase commit and savepoints (`ZODB/src/ZODB/Connection.py`). */
 export class Participant implements DataManager {
+  /** Storages across a network can commit without blocking the event loop; the others do it at once either way. */
+  readonly mode: 'sync' | 'both';
   readonly #owner: ParticipantOwner;
   readonly #jar: ConnectionJar;
   readonly #sortKey: string;
+  readonly #storage: Storage;
+  readonly #largeRecordSize: number;
   readonly blobs: BlobKeeper;
   #commit: StorageCommit | undefined;
   #stored: Oid[] = [];
@@ -38,18 +45,17 @@ export class Participant implements DataManager {
   #unchanged: Oid[] = [];
   /** Objects that an import brought in: they are in the overlay, and known to the cache only when they were used. */
   #imported: Oid[] = [];
-  #began = 0;
+  /** When the commit under way began, if somebody wants to know. */
+  #began: number | undefined;
 
   constructor(owner: ParticipantOwner, jar: ConnectionJar, sortKey: string, blobs: BlobKeeper) {
+    this.mode = jar.storage.supports.asyncCommit ? 'both' : 'sync';
     this.#owner = owner;
     this.#jar = jar;
     this.#sortKey = sortKey;
+    this.#storage = owner.wholeStorage;
+    this.#largeRecordSize = owner.largeRecordSize;
     this.blobs = blobs;
-  }
-
-  /** Storages across a network can commit without blocking the event loop; the others do it at once either way. */
-  get mode(): 'sync' | 'both' {
-    return this.#jar.storage.supports.asyncCommit ? 'both' : 'sync';
   }
 
   sortKey(): string {
@@ -65,19 +71,22 @@ export class Participant implements DataManager {
   }
 
   commit(): void {
-    const { overlay, cache } = this.#jar;
+    const { overlay, cache, current } = this.#jar;
     this.#owner.references.begin();
     if (overlay.size === 0) {
-      for (const object of cache.serializeChanged()) this.#store(object);
+      cache.beginSerializing();
+      for (let next = cache.nextSerialized(); next !== undefined; next = cache.nextSerialized()) {
+        this.#store(next, next.object);
+      }
     } else {
       this.#saveToOverlay();
       for (const oid of overlay.oids()) {
         const record = overlay.get(oid)!;
-        this.#store({ oid, ...record });
+        this.#store({ oid, ...record }, cache.peek(oid));
       }
     }
-    this.#owner.references.verify(this.#commit!.instance);
-    this.#checkCurrent();
+    this.#owner.references.verify(this.#commit!.instance, this.#stored);
+    if (current.size > 0) this.#checkCurrent();
   }
 
   tpcVote(): void {
@@ -164,10 +173,10 @@ export class Participant implements DataManager {
 
   #prepare(transaction: Transaction): StorageCommit {
     this.#owner.checkWritable();
-    this.#began = performance.now();
+    this.#began = tracing.commit.hasSubscribers ? performance.now() : undefined;
     this.#stored = [];
-    this.#unchanged = [];
-    return (this.#commit = StorageCommit.join(transaction, this.#owner.wholeStorage, this.#jar.storage));
+    if (this.#unchanged.length > 0) this.#unchanged = [];
+    return (this.#commit = StorageCommit.join(transaction, this.#storage, this.#jar.storage));
   }
 
   #saveToOverlay(): void {
@@ -179,25 +188,27 @@ export class Participant implements DataManager {
         references: object.references,
         className: `${object.className.module}.${object.className.name}`,
       });
-      this.blobs.saved(object.oid);
+      this.blobs.saved(object.oid, object.object);
     }
   }
 
-  #store(object: SerializedObject | (OverlayRecord & { oid: Oid })): void {
+  /** `live` is the object itself, if it is in memory. */
+  #store(object: SerializedObject | (OverlayRecord & { oid: Oid }), live: object | undefined): void {
     const { oid, serial, data, references } = object;
     const jar = this.#jar;
-    const source = this.blobs.sourceOf(oid);
+    const source = this.blobs.sourceOf(oid, live);
     if (source === 'unchanged') {
       // As in Python. A revision of a blob without a content could not be read.
       this.#unchanged.push(oid);
       return;
     }
-    if (data.length >= this.#owner.largeRecordSize) this.#warnOfSize(object);
+    if (data.length >= this.#largeRecordSize) this.#warnOfSize(object);
     const check = this.#owner.references;
-    check.stored(oid);
-    if (references.length > 0) check.note({ oid, className: nameOf(object), data, references });
-    const { instance, meta } = this.#commit!;
-    this.#commit!.claim(oid, this);
+    if (references.length > 0 && check.doubts(references))
+      check.note({ oid, className: nameOf(object), data, references });
+    const commit = this.#commit!;
+    if (commit.isShared) commit.claim(oid, this);
+    const { instance, meta } = commit;
     try {
       if (source === undefined) instance.store(oid, serial, data, meta, references);
       else instance.storeBlob!(oid, serial, data, source, meta);
@@ -214,7 +225,6 @@ export class Participant implements DataManager {
 
   #checkCurrent(): void {
     const { current } = this.#jar;
-    if (current.size === 0) return;
     const { instance, meta } = this.#commit!;
     const stored = new Set(this.#stored);
     for (const [oid, serial] of current) {
@@ -234,14 +244,14 @@ export class Participant implements DataManager {
     for (const oid of resolved) cache.resolved(oid);
     for (const oid of this.#unchanged) cache.resolved(oid);
     overlay.clear();
-    current.clear();
+    if (current.size > 0) current.clear();
     this.blobs.committed();
     cache.afterCommit(tid);
-    this.#forgetImported();
+    if (this.#imported.length > 0) this.#forgetImported();
     this.#commit = undefined;
-    const others = commit.writtenByOthers(this);
+    const others = commit.isShared ? commit.writtenByOthers(this) : NONE;
     if (others.length > 0) this.#owner.changedElsewhere(others);
-    if (tracing.commit.hasSubscribers) {
+    if (this.#began !== undefined) {
       const milliseconds = performance.now() - this.#began;
       tracing.commit.publish({
         database: databaseName,
@@ -254,7 +264,6 @@ export class Participant implements DataManager {
       for (const oid of resolved) this.#traceConflict(oid, undefined, true);
     }
     this.#owner.committed(tid, this.#stored);
-    this.#owner.left();
   }
 
   /** Back to the snapshot: nothing of this transaction remains in memory. */
@@ -265,13 +274,12 @@ export class Participant implements DataManager {
     overlay.clear();
     current.clear();
     this.blobs.abort();
-    this.#forgetImported();
+    if (this.#imported.length > 0) this.#forgetImported();
     this.#owner.left();
   }
 
   /** Imported objects that were used carry the serial of the overlay, or are gone: either way they are stale. */
   #forgetImported(): void {
-    if (this.#imported.length === 0) return;
     this.#jar.cache.invalidate(this.#imported);
     this.#imported = [];
   }

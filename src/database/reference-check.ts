@@ -32,7 +32,6 @@ export class ReferenceCheck {
   /** The storage's count of removals when everything in memory was known to exist. */
   #cleanAt: number | undefined;
   #doubtful: Referrer[] = [];
-  #stored: Oid[] = [];
   /** Whether every reference of this commit is in doubt; not looked up before there is a reference. */
   #all: boolean | undefined;
 
@@ -53,29 +52,33 @@ export class ReferenceCheck {
 
   /** A commit begins: the storage is locked, so that nothing is removed until its end. */
   begin(): void {
-    this.#doubtful = [];
-    this.#stored = [];
+    if (this.#doubtful.length > 0) this.#doubtful = [];
     this.#all = undefined;
   }
 
-  /** A record was stored. One with references is to be {@link note}d, too. */
-  stored(oid: Oid): void {
-    this.#stored.push(oid);
-  }
-
-  /** A record with references was stored. */
-  note(referrer: Referrer): void {
+  /** Whether one of the references of a record is in doubt: then the record is to be {@link note}d. */
+  doubts(references: readonly Oid[]): boolean {
     this.#all ??= this.#parts.storage.removals?.() !== this.#cleanAt;
-    if (this.#all || referrer.references.some((oid) => this.#inDoubt(oid))) this.#doubtful.push(referrer);
+    if (this.#all) return true;
+    for (const oid of references) if (this.#inDoubt(oid)) return true;
+    return false;
   }
 
-  /** All records are stored, through `storage`: throws {@link DanglingReferenceError} when one refers to what does not exist. */
-  verify(storage: StorageInstance): void {
+  /** A record was stored with references that are in doubt. */
+  note(referrer: Referrer): void {
+    this.#doubtful.push(referrer);
+  }
+
+  /**
+   * These records are stored, through `storage`: throws {@link DanglingReferenceError} when one refers to what does not
+   * exist.
+   */
+  verify(storage: StorageInstance, oids: readonly Oid[]): void {
     const doubtful = this.#doubtful;
-    this.#doubtful = [];
     if (doubtful.length === 0) return;
+    this.#doubtful = [];
     const { overlay } = this.#parts;
-    const stored = new Set(this.#stored);
+    const stored = new Set(oids);
     const targets = new Set<Oid>();
     for (const { references } of doubtful) {
       for (const oid of references) {

@@ -56,10 +56,7 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
     this.db = db;
     this.before = before;
     this.jar = new ConnectionJar(this, storage, { targetCount: cacheSize, ...(budget && { budget }) });
-    const blobs = new BlobKeeper((oid) => {
-      const object = this.jar.cache.peek(oid);
-      return object && blobWork(object);
-    });
+    const blobs = new BlobKeeper(blobWork);
     setBlobHost(this.jar, new ConnectionBlobs(storage, blobs, db.databaseName));
     this.participant = new Participant(this, this.jar, db.sortKeyFor(), blobs);
     this.references = new ReferenceCheck(this.jar);
@@ -226,11 +223,11 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
   }
 
   beforeCompletion(): void {
-    if (this.isOpen) this.jar.cache.flushExposed();
+    if (this.jar.open) this.jar.cache.flushExposed();
   }
 
   afterCompletion(transaction: Transaction): void {
-    if (!this.isOpen) return;
+    if (!this.jar.open) return;
     if (this.#lent) {
       // After a failed commit the transaction is still current: its abort comes later, perhaps much later, and would
       // undo the work of whoever had this connection by then.
@@ -257,10 +254,12 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
   }
 
   join(): void {
+    if (this.#lent) this.checkContext();
     if (this.#joined || this.#dropping) return;
     this.checkWritable();
-    refuseForeignRun(this.manager);
-    this.manager.get().join(this.participant);
+    const { manager } = this;
+    refuseForeignRun(manager);
+    manager.get().join(this.participant);
     this.#joined = true;
   }
 
@@ -305,6 +304,7 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
 
   committed(): void {
     this.db.transactionCommitted();
+    this.#joined = false;
   }
 
   /** Whether there is anything to commit; looks inside plain values first. */
@@ -336,7 +336,7 @@ export class Session implements Poolable, Synchronizer, JarOwner, ParticipantOwn
 
   #newSnapshot(): void {
     const { cache, storage, current } = this.jar;
-    current.clear();
+    if (current.size > 0) current.clear();
     this.#singleLoads.restart();
     let changed = storage.poll();
     if (this.#changedElsewhere.length > 0) {

@@ -4,6 +4,8 @@ import { TransactionMetaData, type Storage, type StorageInstance } from '../stor
 import type { Transaction } from '../transaction/index';
 import { ConnectionStateError } from './connection-errors';
 
+const NONE: readonly Oid[] = [];
+
 const underWay = new WeakMap<Transaction, StorageCommit[]>();
 
 /**
@@ -14,18 +16,22 @@ const underWay = new WeakMap<Transaction, StorageCommit[]>();
 export class StorageCommit {
   readonly meta: TransactionMetaData;
   readonly instance: StorageInstance;
+  /** Oids whose stored data are not what was given. Known after the last vote. */
+  resolved: readonly Oid[] = NONE;
+  /** Whether there are several members. */
+  isShared = false;
   readonly #storage: Storage;
   #began = false;
   #over = false;
   #members = 1;
   #votes = 0;
-  #resolved: readonly Oid[] = [];
   #tid: Tid | undefined;
   /** Who wrote what; kept only where there are several members. */
   #writers: Map<Oid, object> | undefined;
 
   private constructor(storage: Storage, instance: StorageInstance, transaction: Transaction) {
-    const { user, description, extension } = transaction;
+    const { user, description } = transaction;
+    const extension = transaction.hasExtension ? transaction.extension : undefined;
     this.meta = new TransactionMetaData({ user, description, extension });
     this.#storage = storage;
     this.instance = instance;
@@ -38,9 +44,12 @@ export class StorageCommit {
 
   /** A new member's commit: the one under way, or a new one through `instance`. All join before any of them writes. */
   static join(transaction: Transaction, storage: Storage, instance: StorageInstance): StorageCommit {
+    // Whoever takes part has joined by now.
+    if (transaction.hasOneManager) return new StorageCommit(storage, instance, transaction);
     const shared = StorageCommit.find(transaction, storage);
     if (shared) {
       shared.#members++;
+      shared.isShared = true;
       shared.#writers ??= new Map();
       return shared;
     }
@@ -49,11 +58,6 @@ export class StorageCommit {
     if (known) known.push(commit);
     else underWay.set(transaction, [commit]);
     return commit;
-  }
-
-  /** Oids whose stored data are not what was given. Known after the last vote. */
-  get resolved(): readonly Oid[] {
-    return this.#resolved;
   }
 
   begin(): void {
@@ -104,11 +108,11 @@ export class StorageCommit {
   }
 
   vote(): void {
-    if (++this.#votes === this.#members) this.#resolved = this.instance.tpcVote(this.meta);
+    if (++this.#votes === this.#members) this.resolved = this.instance.tpcVote(this.meta);
   }
 
   async voteAsync(): Promise<void> {
-    if (++this.#votes === this.#members) this.#resolved = await this.instance.tpcVoteAsync!(this.meta);
+    if (++this.#votes === this.#members) this.resolved = await this.instance.tpcVoteAsync!(this.meta);
   }
 
   finish(): Tid {
@@ -127,7 +131,7 @@ export class StorageCommit {
       return this.finish();
     }
     const { tid, resolved } = instance.tpcCommit(this.meta);
-    this.#resolved = resolved;
+    this.resolved = resolved;
     return this.#finished(tid);
   }
 
@@ -138,7 +142,7 @@ export class StorageCommit {
       return this.finishAsync();
     }
     const { tid, resolved } = await instance.tpcCommitAsync(this.meta);
-    this.#resolved = resolved;
+    this.resolved = resolved;
     return this.#finished(tid);
   }
 

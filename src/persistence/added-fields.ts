@@ -9,6 +9,10 @@ const NONE: readonly string[] = [];
 export class AddedFields {
   readonly #names = new Map<object, string[]>();
 
+  get any(): boolean {
+    return this.#names.size > 0;
+  }
+
   add(object: object, name: string): void {
     const names = this.#names.get(object);
     if (names === undefined) this.#names.set(object, [name]);

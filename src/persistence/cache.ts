@@ -168,7 +168,7 @@ export class ObjectCacheImpl implements ObjectCache {
     const next = this.#saver.next();
     if (next === undefined) return undefined;
     const { object, data } = next;
-    const { record } = this.#saver;
+    const record = this.#saver.record!;
     this.#changes.written(object, record, data.length);
     record.status = Status.storing;
     if (record.watch !== undefined) this.exposures.settle(object, record);
@@ -234,12 +234,11 @@ export class ObjectCacheImpl implements ObjectCache {
 
   boundary(): void {
     this.#residents.refresh();
-    if (this.#residents.targetCount === 0) this.minimize();
+    const { eviction } = this.#residents;
+    if (eviction.targetCount === 0) this.minimize();
     else {
-      for (const object of this.exposures.trim(Math.max(1, this.#residents.targetCount))) {
-        this.#residents.dropClean(object);
-      }
-      this.shrink();
+      for (const object of this.exposures.trim(eviction.targetCount)) this.#residents.dropClean(object);
+      eviction.round();
     }
   }
 

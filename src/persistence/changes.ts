@@ -51,6 +51,7 @@ export class Changes {
   }
 
   #forgetStored(): void {
+    if (this.stored.length === 0) return;
     this.stored = [];
     this.records = [];
     this.sizes = [];

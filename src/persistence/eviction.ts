@@ -75,6 +75,7 @@ export class Eviction {
 
   /** The record of a loaded object has another length now. */
   resized(record: ObjectRecord, size: number): void {
+    if (record.size === size) return;
     if ((record.place & Place.counted) === 0) {
       record.size = size;
       return;
@@ -108,7 +109,7 @@ export class Eviction {
     return this.count > this.targetCount + this.#slack && this.count > this.#quietUntil;
   }
 
-  /** One round: drops what stayed on probation while there is too much, then sets the next ones aside. */
+  /** One round, if there is too much: drops what stayed on probation while there is too much, then sets the next ones aside. */
   round(): void {
     if (!this.#tooMuch) return;
     for (let left = this.#probation.length; left > 0; left--) {

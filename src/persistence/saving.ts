@@ -50,6 +50,8 @@ export class Saver {
   #queue: object[] = [];
   #records: ObjectRecord[] = [];
   #next = 0;
+  /** The record of the object that came {@link next} last. */
+  record: ObjectRecord | undefined = undefined;
   readonly #manners = new Map<ClassModel, Manner>();
   /** What was asked for last. */
   #manner: Manner | undefined = undefined;
@@ -79,12 +81,8 @@ export class Saver {
     const at = this.#next;
     if (at === this.#queue.length) return undefined;
     this.#next = at + 1;
-    return this.#save(this.#queue[at]!, this.#records[at]!);
-  }
-
-  /** The record of the object that came {@link next} last. */
-  get record(): ObjectRecord {
-    return this.#records[this.#next - 1]!;
+    this.record = this.#records[at]!;
+    return this.#save(this.#queue[at]!, this.record);
   }
 
   finish(): void {
@@ -148,6 +146,8 @@ export class Saver {
   }
 
   #empty(): void {
+    if (this.#queue.length === 0) return;
+    this.record = undefined;
     for (const record of this.#records) record.place &= ~Place.queued;
     this.#queue = [];
     this.#records = [];
@@ -192,7 +192,7 @@ export class Saver {
     const layout = record.state[0];
     if (manner.hasGetState || layout.hasGetState)
       return this.#writer.write(cls, (object as WithGetState).__getstate__());
-    this.#claimValues(object, record, cls);
+    if (record.watch !== undefined || this.#cache.addedFields.any) this.#claimValues(object, record, cls);
     return this.#writeFields(object, record, cls, model.options.version);
   }
 

@@ -8,7 +8,7 @@ import { ClosedCacheError, NotPersistableError } from './errors';
 import { modelFor } from './guard';
 import type { ForeignRef, Ref } from './ref';
 import { checkNotStale } from './sealing';
-import { stampOf, Status, type ObjectRecord } from './stamp';
+import { stampOf, Status, type ObjectRecord, type State } from './stamp';
 import { unwrapProxy } from './unwrap';
 import { Kind, kindOf } from './values';
 
@@ -56,17 +56,23 @@ export function readSlot(object: object, record: ObjectRecord, slot: number): un
 /** Writes a field that is there. */
 export function writeSlot(object: object, record: ObjectRecord, slot: number, value: unknown): void {
   if (typeof value === 'object' && value !== null) checkNotStale(value, describeField(object, record, slot));
-  ensureLoaded(object, record);
+  if (record.status >= Status.probation) ensureLoaded(object, record);
   if (record.status < Status.changed) {
     if (Object.isFrozen(object))
       throw new TypeError(`Cannot assign to a field of a frozen ${object.constructor.name}.`);
     record.cache!.markChanged(object, record);
   }
   const state = record.state;
+  const layout = state[0];
+  if (!layout.straight || slot > layout.top) makeRoom(state, slot);
+  put(object, record, slot, value);
+}
+
+/** A field that the state has not yet, perhaps: objects of one class may have different ones. */
+function makeRoom(state: State, slot: number): void {
   while (state.length <= slot) state.push(undefined);
   const name = state[0].model.nameOfSlot(slot);
   if (name !== undefined && state[0].slotOf(name) === 0) state[0] = state[0].plus(name);
-  put(object, record, slot, value);
 }
 
 function put(object: object, record: ObjectRecord, slot: number, value: unknown): void {

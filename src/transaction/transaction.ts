@@ -16,7 +16,7 @@ import { SavepointBook } from './savepoint-book';
 import { TransactionStatus } from './status';
 import { driveAsync, driveDetached, driveSync, isThenable, type Steps } from './steps';
 import { Synchronizers } from './synchronizers';
-import { abortAll, cleanUpAll, modeOf, twoPhaseCommit } from './two-phase';
+import { abortAll, cleanUpAll, twoPhaseCommit } from './two-phase';
 
 /** What a transaction needs of the manager that made it. */
 export interface TransactionOwner {
@@ -49,6 +49,8 @@ export class Transaction extends TransactionWithHooks {
 
   // Everything below is made when it is first needed: most transactions need little of it.
   #resources: DataManager[] | null = null;
+  /** How many of them a commit has looked at. */
+  #known = 0;
   #savepoints: SavepointBook | null = null;
 
   /** For transaction managers; alone it is a transaction that nobody calls current. */
@@ -95,6 +97,11 @@ export class Transaction extends TransactionWithHooks {
   /** Who has joined, in that order. */
   get dataManagers(): readonly DataManager[] {
     return this.#resources === null ? [] : [...this.#resources];
+  }
+
+  /** Whether one data manager takes part, and no other. @internal */
+  get hasOneManager(): boolean {
+    return this.#resources?.length === 1;
   }
 
   /** Whether running this transaction again may help after the error. Ask before the abort. */
@@ -253,9 +260,10 @@ export class Transaction extends TransactionWithHooks {
     if (this.hooks !== null) yield* callStoppingHooks(this.hooks.beforeCommit);
     if (this.#synchronizers.size > 0) this.#synchronizers.beforeCompletion(this);
     // A hook may have doomed it. Python would commit; what must not be committed is not.
-    if (this.isDoomed()) throw new DoomedTransaction();
+    if (this.#status === TransactionStatus.DOOMED) throw new DoomedTransaction();
     if (this.#resources !== null) {
-      if (!asynchronous) this.#refuseAsyncManagers();
+      // Nor may one have joined that can't be waited for.
+      if (!asynchronous && this.#resources.length > this.#known) this.#refuseAsyncManagers();
       this.#status = TransactionStatus.COMMITTING;
       try {
         yield* twoPhaseCommit(this, this.#resources, asynchronous);
@@ -340,6 +348,7 @@ export class Transaction extends TransactionWithHooks {
     for (;;) {
       const manager = this.#savepoints?.takeJoinedAfter(index);
       if (manager === undefined) return;
+      this.#known = 0;
       const result = manager.abort(this);
       if (isThenable(result)) {
         result.then(undefined, (error: unknown) => {
@@ -351,8 +360,9 @@ export class Transaction extends TransactionWithHooks {
   }
 
   #refuseAsyncManagers(): void {
+    this.#known = this.#resources?.length ?? 0;
     for (const manager of this.#resources ?? []) {
-      if (modeOf(manager) === 'async') {
+      if (manager.mode === 'async') {
         throw new AsyncRequiredError(
           `${nameOf(manager)} works asynchronously only, so this transaction needs commitAsync() ` +
             '(or an async function in run()). Nothing was committed; the transaction goes on.',

@@ -28,6 +28,8 @@ export interface Context {
   readonly json: boolean;
   readonly progress: boolean;
   readonly colors: Colors;
+  /** Columns of the terminal that shows results, where one does. */
+  readonly width: number | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;

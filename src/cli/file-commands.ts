@@ -63,14 +63,14 @@ export function addFileCommands(command: MakeCommand, action: RunAction, databas
     .action((given?: string) => action((context) => space(context, given)));
   command('tail', 'the last transactions, newest first')
     .argument('[database]', database)
-    .option('--limit <n>', 'how many', '10')
+    .addOption(new Option('--limit <n>', 'how many').default('10', '10'))
     .action((given: string | undefined, options: TailCommandOptions) =>
       action((context) => tail(context, given, options)),
     );
   command('classes', 'the classes of a database and their fields')
     .argument('[database]', database)
     .addOption(new Option('--emit <language>', 'ts: decorated TypeScript classes').choices(['ts']))
-    .option('--sample <n>', 'objects of each class to look at', '1000')
+    .addOption(new Option('--sample <n>', 'objects of each class to look at').default('1000', '1000'))
     .action((given: string | undefined, options: ClassesCommandOptions) =>
       action((context) => classes(context, given, options)),
     );

@@ -10,6 +10,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 runCommand(process.argv.slice(2), {
   env: process.env,
   isTerminal: process.stderr.isTTY === true,
+  width: process.stdout.isTTY ? process.stdout.columns : undefined,
   hasColors: process.stdout.isTTY ? process.stdout.hasColors() : Boolean(process.env.FORCE_COLOR),
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),

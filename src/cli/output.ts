@@ -28,6 +28,12 @@ export function printFacts(context: Context, json: object, facts: readonly [stri
   for (const [name, value] of facts) context.out(`${context.colors.dim(name.padEnd(width))}  ${value}\n`);
 }
 
+/** What a check found, for {@link printFacts}: how many problems, and each in a line. */
+export function problemFacts({ colors }: Context, problems: readonly string[]): [string, string][] {
+  const count = problems.length === 0 ? colors.green('none') : colors.red(formatCount(problems.length));
+  return [['problems', count], ...problems.map((problem): [string, string] => ['', oneLine(problem)])];
+}
+
 /** Columns without lines: they are read as well, and `awk` and `sort` can work on them. */
 const PLAIN = {
   chars: Object.fromEntries(
@@ -59,10 +65,43 @@ export function printRows(
   const colAligns = columns.map((name) =>
     rows.every((row) => isQuantity(row[name])) ? ('right' as const) : ('left' as const),
   );
-  const table = new Table({ ...PLAIN, head: columns.map((name) => context.colors.bold(name)), colAligns });
-  for (const row of rows) table.push(columns.map((name) => oneLine(row[name])));
+  const cells = rows.map((row) => columns.map((name) => oneLine(row[name])));
+  const colWidths = context.width === undefined ? [] : fit(columns, cells, context.width);
+  const head = columns.map((name) => context.colors.bold(name));
+  const table = new Table({ ...PLAIN, head, colAligns, colWidths });
+  table.push(...cells);
   context.out(`${table.toString().replace(/ +$/gm, '')}\n`);
 }
+
+/** Columns that can be cut, to no less than so many characters; an oid or a time is of no use without its end. */
+const CUT: ReadonlySet<string> = new Set(['user', 'description', 'class', 'by', 'fields']);
+const LEAST_WIDTH = 12;
+const GAP = 2;
+
+/** Widths of columns that fit a terminal, where cutting helps: the widest gives way first. */
+function fit(columns: readonly string[], cells: readonly (readonly string[])[], width: number): number[] {
+  const widths = columns.map((name, column) =>
+    Math.max(stringWidth(name), ...cells.map((line) => stringWidth(line[column]!))),
+  );
+  const room = (column: number): number => (CUT.has(columns[column]!) ? widths[column]! - LEAST_WIDTH : 0);
+  let excess = widths.reduce((sum, each) => sum + each + GAP, -GAP) - width;
+  for (; excess > 0; excess--) {
+    const [widest] = [...widths.keys()].filter((at) => room(at) > 0).sort((a, b) => widths[b]! - widths[a]!);
+    if (widest === undefined) break;
+    widths[widest]!--;
+  }
+  return widths;
+}
+
+/** Columns that a text takes at a terminal: East Asian characters and pictures take two. */
+function stringWidth(text: string): number {
+  let width = 0;
+  for (const character of text) width += WIDE.test(character) ? 2 : 1;
+  return width;
+}
+
+const WIDE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
 
 /** A number, or one with a unit. */
 function isQuantity(value: unknown): boolean {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { types } from 'node:util';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { createColors } from 'picocolors';
 import { ZodbError } from '../errors';
 import { check } from './commands/check';
@@ -14,12 +14,15 @@ import { serveCommand } from './commands/serve';
 import { undo } from './commands/undo';
 import { EXIT, type Context } from './context';
 import { addFileCommands } from './file-commands';
+import { logLines } from './log-lines';
 
 /** Where the command writes, and what it is told by its surroundings. */
 export interface Surroundings {
   readonly env: NodeJS.ProcessEnv;
   /** Whether somebody watches: then there are progress bars. */
   readonly isTerminal: boolean;
+  /** Columns of the terminal that shows results; none where they go elsewhere, and then nothing is cut. */
+  readonly width?: number | undefined;
   /** Whether results may be coloured. Default false. */
   readonly hasColors?: boolean;
   readonly out: (text: string) => void;
@@ -27,6 +30,23 @@ export interface Surroundings {
 }
 
 const DATABASE = 'a path or URI (sqlite:, file:, …); default: the environment variable ZODB_URL';
+
+const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  'Look:': ['info', 'history', 'tail', 'dump', 'space', 'classes', 'refs', 'why'],
+  'Check and mend:': ['check', 'check-btrees', 'recover'],
+  'Change:': ['pack', 'undo', 'import'],
+  'Copy:': ['backup', 'verify-backup', 'restore', 'copy', 'export'],
+  'Serve:': ['serve'],
+};
+
+const EPILOGUE = `
+Examples:
+  zodb info bank.sqlite
+  zodb pack --days 7 bank.sqlite
+  zodb copy Data.fs bank.sqlite
+  zodb --json history 0x2a bank.sqlite
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something is damaged or missing.`;
 
 /** Runs the `zodb` command; its exit code. */
 export async function runCommand(args: readonly string[], surroundings: Surroundings): Promise<number> {
@@ -62,25 +82,29 @@ function packageVersion(): string {
 
 function makeProgram(surroundings: Surroundings, setExitCode: (code: number) => void): Command {
   const program = new Command('zodb')
-    .description(
-      'Looks after databases of zodb. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 check found problems.',
-    )
+    .description('Looks after databases of zodb.')
     .option('--version', 'the version of this package')
     .option('--json', 'results as JSON, for programs')
     .option('--quiet', 'no progress bar')
-    .exitOverride()
-    .configureOutput({ writeOut: surroundings.out, writeErr: surroundings.err });
+    .addHelpCommand(
+      new Command('help')
+        .argument('[command]')
+        .description('what a command does and takes')
+        .helpGroup('More:'),
+    )
+    .addHelpText('after', EPILOGUE);
   program.on('option:version', () => {
     surroundings.out(`${packageVersion()}\n`);
     throw new CommanderError(0, 'commander.version', 'the version');
   });
   const action = async (work: (context: Context) => Promise<void> | void): Promise<void> => {
     const { json = false, quiet = false } = program.opts<{ json?: boolean; quiet?: boolean }>();
-    const { env, out, err, isTerminal, hasColors = false } = surroundings;
+    const { env, out, err, isTerminal, width, hasColors = false } = surroundings;
     const context: Context = {
       json,
       progress: isTerminal && !json && !quiet,
       colors: createColors(hasColors),
+      width,
       env,
       out,
       err,
@@ -92,7 +116,6 @@ function makeProgram(surroundings: Surroundings, setExitCode: (code: number) => 
   const command = (usage: string, description: string): Command =>
     program.command(usage).description(description);
 
-  program.addCommand(serveCommand());
   command('info', 'what a database is and holds')
     .argument('[database]', DATABASE)
     .action((database?: string) => action((context) => info(context, database)));
@@ -104,7 +127,7 @@ function makeProgram(surroundings: Surroundings, setExitCode: (code: number) => 
     .action((database?: string) => action((context) => checkBTrees(context, database)));
   command('pack', 'remove old revisions and unreachable objects')
     .argument('[database]', DATABASE)
-    .option('--days <n>', 'keep revisions of the last days')
+    .option('--days <n>', 'keep what was current in the last n days; without it, only what is current now')
     .option('--no-gc', 'keep unreachable objects')
     .option('--dry-run', 'only tell what would be removed')
     .action((database: string | undefined, options: PackCommandOptions) =>
@@ -113,7 +136,7 @@ function makeProgram(surroundings: Surroundings, setExitCode: (code: number) => 
   command('history', 'the last transactions, or the revisions of one object')
     .argument('[oid]', 'as 0x2a or 42')
     .argument('[database]', DATABASE)
-    .option('--limit <n>', 'how many', '20')
+    .addOption(new Option('--limit <n>', 'how many').default('20', '20'))
     .action((first: string | undefined, second: string | undefined, options: HistoryCommandOptions) =>
       action((context) =>
         history(
@@ -138,7 +161,24 @@ function makeProgram(surroundings: Surroundings, setExitCode: (code: number) => 
       action((context) => dump(context, database, options)),
     );
   addFileCommands(command, action, DATABASE);
-  for (const each of program.commands)
-    each.exitOverride().configureOutput({ writeOut: surroundings.out, writeErr: surroundings.err });
+  const { width, hasColors = false, out } = surroundings;
+  program.addCommand(serveCommand(width === undefined ? undefined : logLines(createColors(hasColors), out)));
+  for (const each of program.commands) each.helpGroup(groupOf(each.name()));
+  for (const each of [program, ...program.commands]) {
+    each
+      .exitOverride()
+      .configureHelp({ showGlobalOptions: true })
+      .configureOutput({
+        writeOut: surroundings.out,
+        writeErr: surroundings.err,
+        outputError: (text, write) => {
+          write(text.replace(/^error: /, 'zodb: '));
+        },
+      });
+  }
   return program;
+}
+
+function groupOf(command: string): string {
+  return Object.entries(GROUPS).find(([, names]) => names.includes(command))![0];
 }

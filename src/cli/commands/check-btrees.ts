@@ -5,7 +5,7 @@ import { registry } from '../../persistence/index';
 import { readClass } from '../../record/index';
 import { requireCapability, type Storage } from '../../storage/index';
 import { databaseUrl, EXIT, withStorage, type Context } from '../context';
-import { formatCount, printFacts } from '../output';
+import { formatCount, printFacts, problemFacts } from '../output';
 
 /** `zodb check-btrees`: structure, order and linkage of every BTree, Bucket, TreeSet and Set; exit code 3 when something is wrong. */
 export async function checkBTrees(context: Context, given: string | undefined): Promise<void> {
@@ -49,11 +49,13 @@ function print(
   printFacts(context, { collections, nodes, problems }, [
     ['collections', formatCount(collections)],
     ['nodes', formatCount(nodes)],
-    ['problems', problems.length === 0 ? 'none' : formatCount(problems.length)],
-    ...problems.map(({ name, message, node, path }): [string, string] => [
-      '',
-      `${name}: ${message}, in ${node}, path from root ${path.join('.')}`,
-    ]),
+    ...problemFacts(
+      context,
+      problems.map(
+        ({ name, message, node, path }) =>
+          `${name}: ${message}, in ${node}, path from root ${path.join('.')}`,
+      ),
+    ),
   ]);
   if (problems.length > 0) context.exitCode = EXIT.problems;
 }

@@ -1,6 +1,6 @@
 import { requireCapability } from '../../storage/index';
 import { databaseUrl, EXIT, withStorage, type Context } from '../context';
-import { formatCount, printFacts } from '../output';
+import { formatCount, printFacts, problemFacts } from '../output';
 import { runWithProgress } from '../progress';
 
 /** `zodb check`: reads everything and tells what is damaged; exit code 3 when something is. */
@@ -12,8 +12,7 @@ export async function check(context: Context, given: string | undefined): Promis
     printFacts(context, report, [
       ['objects', formatCount(report.objects)],
       ['revisions', formatCount(report.revisions)],
-      ['problems', problems.length === 0 ? 'none' : String(problems.length)],
-      ...problems.map((problem): [string, string] => ['', problem]),
+      ...problemFacts(context, problems),
     ]);
     if (problems.length > 0) context.exitCode = EXIT.problems;
   });

@@ -4,6 +4,7 @@ import { className, references } from '../../record/index';
 import { requireCapability, type Storage } from '../../storage/index';
 import { databaseUrl, EXIT, withStorage, type Context } from '../context';
 import { printRows } from '../output';
+import { placeOfReference } from '../place-in-record';
 
 /** `zodb refs [OID]`: what refers to an object; without one, references to objects that do not exist (exit code 3). */
 export async function refs(context: Context, args: readonly string[]): Promise<void> {
@@ -13,10 +14,10 @@ export async function refs(context: Context, args: readonly string[]): Promise<v
     if (oid !== undefined) {
       // To tell what nothing refers to from what is not there.
       if (rows.length === 0) storage.load(oid);
-      printRows(context, rows, ['oid', 'class'], `Nothing refers to ${formatOid(oid)}.`);
+      printRows(context, rows, ['oid', 'class', 'by'], `Nothing refers to ${formatOid(oid)}.`);
       return;
     }
-    printRows(context, rows, ['oid', 'class', 'missing'], 'All references lead to objects.');
+    printRows(context, rows, ['oid', 'class', 'by', 'missing'], 'All references lead to objects.');
     if (rows.length > 0) context.exitCode = EXIT.problems;
   });
 }
@@ -36,21 +37,28 @@ export async function why(context: Context, oid: string, given: string | undefin
       context.exitCode = EXIT.problems;
       return;
     }
-    const rows = path.map((each) => ({ oid: formatOid(each), class: classAt(storage, each) }));
-    printRows(context, rows, ['oid', 'class']);
+    const rows = path.map((each, index) => ({
+      oid: formatOid(each),
+      class: classAt(storage, each),
+      by: index === 0 ? '' : placeOfReference(storage.load(path[index - 1]!).data, each),
+    }));
+    printRows(context, rows, ['oid', 'class', 'by']);
   });
 }
 
 interface Row extends Record<string, string> {
   oid: string;
   class: string;
+  /** Where the reference stands in the object that has it. */
+  by: string;
 }
 
 function referrers(storage: Storage, target: Oid): Row[] {
   requireCapability(storage, 'currentRecords');
   const rows: Row[] = [];
   for (const { oid, data } of storage.currentRecords()) {
-    if (references(data).includes(target)) rows.push({ oid: formatOid(oid), class: classOf(data) });
+    if (!references(data).includes(target)) continue;
+    rows.push({ oid: formatOid(oid), class: classOf(data), by: placeOfReference(data, target) });
   }
   return rows;
 }
@@ -63,7 +71,12 @@ function dangling(storage: Storage): Row[] {
   for (const { oid, data } of storage.currentRecords()) {
     for (const target of new Set(references(data))) {
       if (!existing.has(target))
-        rows.push({ oid: formatOid(oid), class: classOf(data), missing: formatOid(target) });
+        rows.push({
+          oid: formatOid(oid),
+          class: classOf(data),
+          by: placeOfReference(data, target),
+          missing: formatOid(target),
+        });
     }
   }
   return rows;

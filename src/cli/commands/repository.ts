@@ -5,7 +5,7 @@ import { InvalidArgumentError } from '../../errors';
 import { formatTid } from '../../ids';
 import { backupStorage, restoreBackup, verifyBackup } from '../../storage/index';
 import { databaseUrl, EXIT, withStorage, type Context } from '../context';
-import { formatBytes, formatCount, printFacts } from '../output';
+import { formatBytes, formatCount, printFacts, problemFacts } from '../output';
 import { runWithProgress } from '../progress';
 import { refuseExisting, restore } from './backup';
 
@@ -96,8 +96,7 @@ export function verify(context: Context, repository: string, { quick = false }: 
   printFacts(context, report, [
     ['files', formatCount(report.files)],
     ['size', formatBytes(report.bytes)],
-    ['problems', problems.length === 0 ? 'none' : String(problems.length)],
-    ...problems.map((problem): [string, string] => ['', problem]),
+    ...problemFacts(context, problems),
   ]);
   if (problems.length > 0) context.exitCode = EXIT.problems;
 }

@@ -38,8 +38,13 @@ interface ServeFlags {
   readonly logLevel: string;
 }
 
+/** Where log lines go that somebody watches; else they are JSON, for programs. */
+export interface LogDestination {
+  write(json: string): void;
+}
+
 /** `zodb serve`: storages for ZEO clients, TypeScript and Python. */
-export function serveCommand(): Command {
+export function serveCommand(pretty?: LogDestination): Command {
   return new Command('serve')
     .description('serve databases to ZEO clients, TypeScript and Python')
     .argument('<databases...>', 'paths or URIs; name=URI for a storage name other than 1, 2, …')
@@ -73,11 +78,16 @@ export function serveCommand(): Command {
     .option('--max-transaction-changes <n>', 'objects that one transaction may store', number)
     .option('--max-transaction-bytes <n>', 'bytes of their records', number)
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal, silent', 'info')
-    .action((databases: string[], flags: ServeFlags) => serve(databases, flags));
+    .action((databases: string[], flags: ServeFlags) => serve(databases, flags, pretty));
 }
 
-async function serve(databases: readonly string[], flags: ServeFlags): Promise<void> {
-  const log = pino({ level: flags.logLevel, name: 'zeo-server' });
+async function serve(
+  databases: readonly string[],
+  flags: ServeFlags,
+  pretty: LogDestination | undefined,
+): Promise<void> {
+  const options = { level: flags.logLevel, name: 'zeo-server' };
+  const log = pretty === undefined ? pino(options) : pino(options, pretty);
   const tls = tlsOf(flags);
   const stop = new StopSignal();
   const storages = openServed(databases, {

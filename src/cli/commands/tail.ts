@@ -19,7 +19,7 @@ export async function tail(
   await withStorage(databaseUrl(given, context.env), 'read', (storage) => {
     const rows: Record<string, unknown>[] = [];
     for (const transaction of newestFirst(storage, count)) rows.push(describe(transaction));
-    printRows(context, rows, ['tid', 'time', 'user', 'description', 'records', 'bytes']);
+    printRows(context, rows, ['tid', 'time', 'records', 'bytes', 'user', 'description']);
   });
 }
 

@@ -71,6 +71,8 @@ export class ForwardIterator<T> implements IterableIterator<T> {
       this.#index = Infinity;
       throw new ChangedDuringIterationError();
     }
+    // Whoever comes to a second leaf goes on.
+    if (index === 0 && this.#before !== undefined && this.#mode !== Mode.keys) this.#hold(leaf, content, 0);
     const value = itemAt(leaf, content, index, this.#mode, this.#keyKind) as T;
     if (leaf === this.#last && index >= this.#lastIndex) {
       this.#leaf = undefined;

@@ -156,10 +156,10 @@ export abstract class TreeNode extends Managed {
    * @internal
    */
   valuesAhead(content: Content, from: number, to: number): unknown {
-    if (typeof content.slots[from] !== 'object' || !isReference(content.slots[from])) return undefined;
-    const objects: unknown[] = content.slots.slice(from, to).filter(isReference);
-    this.anchor.followMany(objects);
-    return objects;
+    const { slots } = content;
+    if (typeof slots[from] !== 'object' || !isReference(slots[from])) return undefined;
+    this.anchor.followMany(slots, from, to);
+    return slots;
   }
 
   /**

@@ -108,17 +108,17 @@ export abstract class Managed {
   /** Follows all references among `values[start … end)` in place, loading what is missing in one batch. */
   protected followMany(values: unknown[], start = 0, end = values.length): void {
     const refs: (Ref | ForeignRef)[] = [];
+    const places: number[] = [];
     for (let i = start; i < end; i++) {
       const value = values[i];
-      if (value instanceof Ref || value instanceof ForeignRef) refs.push(value);
+      if (!(value instanceof Ref || value instanceof ForeignRef)) continue;
+      refs.push(value);
+      places.push(i);
     }
     if (refs.length === 0) return;
     const objects = cacheOf(this).followMany(refs);
-    let next = 0;
-    for (let i = start; i < end; i++) {
-      const value = values[i];
-      if (value instanceof Ref || value instanceof ForeignRef) values[i] = objects[next++];
-    }
+    // Code of their classes may have replaced some meanwhile.
+    for (let i = 0; i < refs.length; i++) if (values[places[i]!] === refs[i]) values[places[i]!] = objects[i];
   }
 
   /** Loads the states of objects (and behind references) in one batch, without following: for nodes that an iteration will come to. */

@@ -11,7 +11,7 @@ import type { CacheDetail, CacheOptions, CacheStatistics, Jar, LoadedRecord } fr
 import type { Loader } from './loading';
 import type { ForeignRef, Ref } from './ref';
 import type { DropReason } from './sealing';
-import { dropPending, Place, recordOf, Status, type ObjectRecord } from './stamp';
+import { dropPending, Place, recordOf, stampedRecord, Status, type ObjectRecord } from './stamp';
 import { statusWord } from './status';
 
 const DEFAULT_TARGET = 10_000;
@@ -107,10 +107,33 @@ export class Residents implements BudgetMember {
   }
 
   followMany(refs: readonly (Ref | ForeignRef)[]): object[] {
-    const oids: Oid[] = [];
-    for (const ref of refs) if (ref.kind === 'strong') oids.push(ref.oid);
-    this.loadMissing(oids, true);
-    return refs.map((ref) => this.follow(ref));
+    const objects: (object | undefined)[] = [];
+    const missing: Oid[] = [];
+    const known: (object | undefined)[] = [];
+    for (const ref of refs) {
+      if (ref.kind === 'foreign') {
+        objects.push(this.follow(ref));
+        continue;
+      }
+      const found = this.#identity.get(ref.oid);
+      if (found === undefined || recordOf(found)!.status === Status.ghost) {
+        missing.push(ref.oid);
+        known.push(found);
+        objects.push(undefined);
+      } else {
+        this.#awaken(found);
+        objects.push(found);
+      }
+    }
+    if (missing.length === 0) return objects as object[];
+    const simple = missing.length <= BATCH && isAscending(missing);
+    if (simple) this.#loadBatch(missing, known, true);
+    else this.loadMissing(missing, true);
+    let next = 0;
+    for (let i = 0; i < objects.length; i++) {
+      if (objects[i] === undefined) objects[i] = simple ? known[next++]! : this.follow(refs[i]!);
+    }
+    return objects as object[];
   }
 
   /** Puts a state in place: from probation, or from the jar. */
@@ -126,13 +149,16 @@ export class Residents implements BudgetMember {
   /** Loads those of these objects that are not in memory, in batches. */
   loadMissing(oids: readonly Oid[], required: boolean): void {
     const missing: Oid[] = [];
-    for (const oid of once(oids)) {
+    const known: (object | undefined)[] = [];
+    for (const oid of isAscending(oids) ? oids : new Set(oids)) {
       const object = this.#identity.get(oid);
-      if (object === undefined || recordOf(object)!.status === Status.ghost) missing.push(oid);
+      if (object === undefined || recordOf(object)!.status === Status.ghost) {
+        missing.push(oid);
+        known.push(object);
+      }
     }
     for (let at = 0; at < missing.length; at += BATCH) {
-      this.makeRoom();
-      this.#loadBatch(missing.slice(at, at + BATCH), required);
+      this.#loadBatch(missing.slice(at, at + BATCH), known.slice(at, at + BATCH), required);
     }
   }
 
@@ -261,7 +287,7 @@ export class Residents implements BudgetMember {
     const object = this.#loader.make(oid, loaded);
     this.loads += 1;
     this.#identity.hold(oid, object);
-    this.eviction.loaded(object, recordOf(object)!);
+    this.eviction.loaded(object, stampedRecord(object));
     return object;
   }
 
@@ -273,7 +299,11 @@ export class Residents implements BudgetMember {
     this.eviction.loaded(object, record);
   }
 
-  #loadBatch(oids: readonly Oid[], required: boolean): void {
+  /** Loads objects, each once, of which those in `known` are ghosts and the others not there; puts all into `known`. */
+  #loadBatch(oids: readonly Oid[], known: (object | undefined)[], required: boolean): void {
+    this.makeRoom();
+    let loads = this.loads;
+    let disturbed = false;
     const records = oids.length === 1 && required ? [this.#jar.load(oids[0]!)] : this.#jar.loadMany(oids);
     for (let i = 0; i < oids.length; i++) {
       const record = records[i];
@@ -282,17 +312,24 @@ export class Residents implements BudgetMember {
         if (required) throw new POSKeyError(oid);
         continue;
       }
-      const object = this.#identity.get(oid);
-      if (object === undefined) this.#admit(oid, record);
-      else if (recordOf(object)!.status === Status.ghost) this.#fill(object, recordOf(object)!, record);
+      // Code of classes may have loaded others meanwhile.
+      if (this.loads !== loads) disturbed = true;
+      loads = this.loads + 1;
+      const object = disturbed ? this.#identity.get(oid) : known[i];
+      if (object === undefined) known[i] = this.#admit(oid, record);
+      else {
+        known[i] = object;
+        const own = recordOf(object)!;
+        if (own.status === Status.ghost) this.#fill(object, own, record);
+      }
     }
   }
 }
 
-/** Each oid once. In ascending order, as they mostly come, that takes no set. */
-function once(oids: readonly Oid[]): Iterable<Oid> {
-  for (let i = 1; i < oids.length; i++) if (oids[i - 1]! >= oids[i]!) return new Set(oids);
-  return oids;
+/** Whether each is greater than the one before, as they mostly come: then none is there twice. */
+function isAscending(oids: readonly Oid[]): boolean {
+  for (let i = 1; i < oids.length; i++) if (oids[i - 1]! >= oids[i]!) return false;
+  return true;
 }
 
 function setAside(object: object, record: ObjectRecord): void {

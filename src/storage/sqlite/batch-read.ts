@@ -3,7 +3,7 @@ import type { Statement } from './driver';
 import type { Handle } from './handle';
 
 /** Fewer are as fast one by one. */
-const MIN_BATCH = 16;
+const MIN_BATCH = 6;
 /** So many rows at a time: a view of one record keeps the batch in memory. */
 const ROWS = 512;
 
@@ -30,7 +30,8 @@ export class BatchRead {
    * @throws CorruptionError from `open`: it may be about another row than the damaged one
    */
   records<T>(oids: readonly Oid[], open: RowOpener<T>): (T | undefined)[] | undefined {
-    if (oids.length < MIN_BATCH || oids.some((oid) => oid < 0)) return undefined;
+    if (oids.length < MIN_BATCH) return undefined;
+    for (const oid of oids) if (oid < 0) return undefined;
     const records: (T | undefined)[] = [];
     for (let at = 0; at < oids.length; at += ROWS) {
       const some = at === 0 && oids.length <= ROWS ? oids : oids.slice(at, at + ROWS);

@@ -26,7 +26,7 @@ test('a reference is found as a program would write the way to it', () => {
   };
   db.transaction((root) => Object.assign(root, holders));
   const places = db.transaction((root) => {
-    const { oid } = { oid: oidOf(Object.values(root.field as Thing)[1] as object) as Oid };
+    const oid = oidOf((root.field as Thing).it as object)!;
     const at = (holder: object): string => placeOfReference(db.storage.load(oidOf(holder)!).data, oid);
     return Object.fromEntries(Object.keys(holders).map((name) => [name, at(root[name] as object)]));
   });

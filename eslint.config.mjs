@@ -37,6 +37,10 @@ export default tseslint.config(
   { files: ['src/**'], rules: { 'no-console': 'error' } },
   { files: ['src/cli/**'], rules: { 'no-console': 'off' } },
   {
+    files: ['src/zeo-on-demand.ts'],
+    rules: { '@typescript-eslint/no-require-imports': ['error', { allow: ['^\\./zeo/index$'] }] },
+  },
+  {
     files: ['test/**', 'samples/**', 'bench/**'],
     rules: {
       '@typescript-eslint/no-empty-function': 'off',

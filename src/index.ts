@@ -2,7 +2,7 @@
  * The public API by name. Subpaths hold the rest: `zodb/btrees`, `zodb/pickle`, `zodb/storage`, `zodb/zeo`, `zodb/testing`.
  */
 // Makes `zeo:` URIs work.
-import './zeo/index';
+import './zeo-on-demand';
 export {
   connection,
   Connection,

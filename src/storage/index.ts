@@ -23,6 +23,7 @@ export { undoneData, type UndoneObject } from './undo-rule';
 export { SqliteStorage, type BlobMode, type HistoryMode, type SqliteStorageOptions } from './sqlite';
 export {
   openStorage,
+  isStorageScheme,
   registerStorageScheme,
   type StorageOpener,
   type StorageOptions,

@@ -39,6 +39,11 @@ export function registerStorageScheme(scheme: string, open: StorageOpener): void
   openers.set(scheme, open);
 }
 
+/** Whether `openStorage('scheme:…')` works already. */
+export function isStorageScheme(scheme: string): boolean {
+  return openers.has(scheme);
+}
+
 /**
  * The storage that is meant: nothing or `null` is a new one in memory; a path is a `Data.fs` when it ends in `.fs` or the
  * file begins like one, else SQLite; a URI says by its scheme (`sqlite:`, `file:`, `memory:`, …) which storage, and may

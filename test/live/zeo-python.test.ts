@@ -1,10 +1,11 @@
 /** Our client against Python's ZEO server, and Python's client against ours. */
 import { storageConformance, type StorageSetup } from '../../src/testing';
 import { currentFramework, record, textOf, type TestFramework } from '../../src/testing';
+import { DB } from '../../src/database';
 import { ClientStorage } from '../../src/zeo';
 import { TransactionMetaData, type Storage } from '../../src/storage';
 import { ServerThread } from '../zeo/server-thread';
-import { runPython, startPythonServerNow, whatZeoLacks } from './zeo-python';
+import { runPython, startPython, startPythonServerNow, whatZeoLacks } from './zeo-python';
 
 /** What Python's server does otherwise, and why; the suite is run without these. */
 const OTHERWISE = new Map([
@@ -97,6 +98,35 @@ print('committed')
     await client.syncAsync();
     expect(Buffer.from(client.load(0 as never).data).includes('from Python')).toBe(true);
     client.close();
+    await thread.close();
+  });
+
+  test('Python programs commit in two phases beside TypeScript programs that commit in one; no change is lost', async () => {
+    const thread = new ServerThread();
+    const server = thread.start({ kind: 'file' });
+    const db = new DB(`zeo:127.0.0.1:${server.port}`);
+    db.transaction((root) => (root.count = 0));
+    const python = startPython(
+      `
+import sys, transaction, ZEO
+connection = ZEO.connection(('127.0.0.1', int(sys.argv[1])))
+for _ in range(100):
+    for attempt in transaction.attempts(100):
+        with attempt:
+            connection.root.count += 1
+print(connection.root.count)
+`,
+      String(server.port),
+    );
+    let ours = 0;
+    for (let running = true; running || ours < 100; ours++) {
+      void python.then(() => (running = false));
+      await db.transaction(async (root) => void (root.count = (root.count as number) + 1), { attempts: 100 });
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    expect(Number(await python)).toBeGreaterThanOrEqual(100);
+    expect(db.transaction((root) => root.count)).toBe(100 + ours);
+    db.close();
     await thread.close();
   });
 

@@ -1,7 +1,8 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 const python = process.env.PYTHON ?? '/usr/bin/python3';
 
@@ -49,4 +50,10 @@ export function startPythonServerNow(count: number, ...options: string[]): Pytho
 /** Runs a Python program to its end and returns what it printed. */
 export function runPython(program: string, ...args: string[]): string {
   return execFileSync(python, ['-c', program, ...args], { encoding: 'utf8' });
+}
+
+/** Runs a Python program beside this one; resolves with what it printed. */
+export async function startPython(program: string, ...args: string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(python, ['-c', program, ...args], { encoding: 'utf8' });
+  return stdout;
 }

@@ -69,8 +69,11 @@ async function transfer() {
     store(from, from.value - amount);
     store(to, to.value + amount);
     store(count, count.value + 1);
-    client.tpcVote(txn);
-    client.tpcFinish(txn);
+    if (Math.random() < 0.5) client.tpcCommit(txn);
+    else {
+      client.tpcVote(txn);
+      client.tpcFinish(txn);
+    }
     least = most = count.value + 1;
     counts.commits++;
   } catch (error) {

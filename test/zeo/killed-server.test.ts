@@ -47,7 +47,10 @@ describe.each(['file', 'sqlite'])('a %s server that is killed', (kind) => {
       client.tpcVote(first);
       client.tpcFinish(first);
       const outcomes = { committed: 0, not: 0, unknown: 0 };
-      const phases = ['store', 'vote', 'finish', 'finish, a moment later', 'after'] as const;
+      const phases = [
+        ...['store', 'vote', 'finish', 'finish, a moment later', 'after'],
+        ...['at once', 'at once, a moment later'],
+      ];
       const rounds = phases.length * 2 * scale;
       for (let round = 0; round < rounds; round++) {
         const phase = phases[round % phases.length]!;
@@ -64,13 +67,14 @@ describe.each(['file', 'sqlite'])('a %s server that is killed', (kind) => {
           );
           if (phase === 'store') killed = server.kill();
           if (killed) await killed;
-          await client.tpcVoteAsync(txn);
+          const isAtOnce = phase.startsWith('at once');
+          if (!isAtOnce) await client.tpcVoteAsync(txn);
           if (phase === 'vote') await (killed = server.kill());
-          const finished = client.tpcFinishAsync(txn);
+          const finished = isAtOnce ? client.tpcCommitAsync(txn) : client.tpcFinishAsync(txn);
           // The failure is looked at below, when the server is there again.
           finished.catch(() => undefined);
-          if (phase === 'finish') killed = server.kill();
-          if (phase === 'finish, a moment later') {
+          if (phase === 'finish' || phase === 'at once') killed = server.kill();
+          if (phase.endsWith('a moment later')) {
             await new Promise((resolve) => setTimeout(resolve, round % 7));
             killed = server.kill();
           }

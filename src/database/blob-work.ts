@@ -19,11 +19,19 @@ export interface BlobIdentity {
   readonly serial: Tid | undefined;
 }
 
-/** Working files of this process, to be removed when it ends. */
+/** Working files of this process. */
 const workingFiles = new Set<string>();
-process.on('exit', () => {
-  for (const file of workingFiles) fs.rmSync(file, { force: true });
-});
+let isExitWatched = false;
+
+/** Has a working file removed when the process ends, if nobody removed it before. */
+function removeAtExit(file: string): void {
+  workingFiles.add(file);
+  if (isExitWatched) return;
+  isExitWatched = true;
+  process.on('exit', () => {
+    for (const each of workingFiles) fs.rmSync(each, { force: true });
+  });
+}
 
 /** Removes the working file of a blob that the program lost sight of. */
 const forgotten = new FinalizationRegistry<{ path: string | undefined }>((holder) =>
@@ -245,14 +253,14 @@ export class UncommittedBlob implements BlobWork {
       this.#copyCommittedTo(working);
       fs.chmodSync(working, 0o444);
       fs.renameSync(working, target);
-      workingFiles.add(target);
+      removeAtExit(target);
     }
     return target;
   }
 
   #newWorkingFile(): string {
     const file = newWorkingFile(this.#identity().host?.blobDirectory() ?? os.tmpdir());
-    workingFiles.add(file);
+    removeAtExit(file);
     return file;
   }
 

@@ -3,7 +3,7 @@
  * `code` or on the class, never on the text. Names follow `ZODB/src/ZODB/POSException.py` and
  * `transaction/src/transaction/interfaces.py`; a floor's own errors live in its `errors.ts`.
  */
-import { formatOid, formatTid, type Oid, type Tid } from './ids';
+import { formatOid, formatTid, ROOT_OID, type Oid, type Tid } from './ids';
 
 /** What every {@link ZodbError} can carry beside its message. */
 export interface ZodbErrorOptions {
@@ -75,12 +75,15 @@ export class ConflictError extends ZodbError {
 }
 
 function describeConflict({ oid, className, serials, fields }: ConflictDetails): string {
-  const what = oid === undefined ? 'An object' : `${className ?? 'Object'} ${formatOid(oid)}`;
+  const what =
+    oid === undefined
+      ? 'An object'
+      : `${oid === ROOT_OID ? 'The root object' : (className ?? 'Object')} ${formatOid(oid)}`;
   const when = serials
     ? ` (read at ${formatTid(serials[1])}, meanwhile committed at ${formatTid(serials[0])})`
     : '';
   const where = fields?.length ? ` Differing fields: ${fields.join(', ')}.` : '';
-  return `${what} was changed by another transaction${when}. Run the transaction again.${where}`;
+  return `${what} was changed by another transaction${when}.${where} Run the transaction again, as db.transaction() does up to its option attempts.`;
 }
 
 /** A read depended on a revision that is not, or no longer, the one to be seen. Run the transaction again. */
@@ -156,7 +159,9 @@ export class ReadOnlyError extends StorageError {
 
 /** A historical connection can't commit changes. */
 export class ReadOnlyHistoryError extends ReadOnlyError {
-  constructor(message = 'A connection opened at a point in the past is read-only.') {
+  constructor(
+    message = 'A connection opened at a point in the past is read-only. To change objects, open one without "at" or "before".',
+  ) {
     super(message, { code: 'READ_ONLY_HISTORY' });
   }
 }

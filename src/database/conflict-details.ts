@@ -23,14 +23,16 @@ export function explainConflict(
     serials: error.serials,
     className: committed && className(committed),
     fields: committed && read && differingFields(committed, read),
-    cause: error,
   };
   return error instanceof ReadConflictError
     ? new ReadConflictError(undefined, details)
     : new ConflictError(undefined, details);
 }
 
-/** Names of the top-level fields in which two revisions differ (`undefined`: no fields); empty when a state is no dict. */
+/**
+ * Names of the top-level fields in which two revisions differ (`undefined`: no fields), of a PersistentMapping such as the root the
+ * keys; empty when a state is no dict.
+ */
 export function differingFields(a: Uint8Array, b: Uint8Array | undefined): string[] {
   const left = fieldsOf(a);
   const right = b ? fieldsOf(b) : {};
@@ -40,9 +42,23 @@ export function differingFields(a: Uint8Array, b: Uint8Array | undefined): strin
 }
 
 function fieldsOf(record: Uint8Array): Record<string, unknown> | undefined {
-  const { state } = readStructure(record);
-  if (typeof state !== 'object' || state === null || Array.isArray(state)) return undefined;
-  return state as Record<string, unknown>;
+  const { cls, state } = readStructure(record);
+  if (!isDict(state)) return undefined;
+  if (!MAPPINGS.has(cls.toString())) return state;
+  const { data } = state;
+  if (data instanceof Map)
+    return Object.fromEntries(Array.from(data, ([key, value]) => [String(key), value]));
+  return isDict(data) ? data : state;
+}
+
+/** Exactly these: a subclass may have fields beside its entries. */
+const MAPPINGS: ReadonlySet<string> = new Set([
+  'persistent.mapping.PersistentMapping',
+  'persistent.dict.PersistentDict',
+]);
+
+function isDict(state: unknown): state is Record<string, unknown> {
+  return typeof state === 'object' && state !== null && !Array.isArray(state);
 }
 
 /** The data of a revision, if it is still there: explaining an error must not raise another. */

@@ -1,7 +1,16 @@
 /** Merging of conflicts (`ZODB/src/ZODB/ConflictResolution.rst`, `testconflictresolution.py`). */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { inspect } from 'node:util';
-import { ConflictError, DB, persistent, registry, TransactionManager, WeakRef, type Connection } from 'zodb';
+import {
+  ConflictError,
+  DB,
+  persistent,
+  registry,
+  TransactionManager,
+  WeakRef,
+  type Connection,
+  type Oid,
+} from 'zodb';
 import {
   PersistentReference,
   ReferenceComparisonError,
@@ -160,10 +169,23 @@ onEveryDatabase('a conflict', (open) => {
     const [committed, read] = (error as ConflictError).serials!;
     expect(committed > read).toBe(true);
     expect((error as Error).message).toMatch(
-      /^test\.conflict\.Plain 0x1 was changed by another transaction \(read at .*, meanwhile committed at .*\)\. Run the transaction again\. Differing fields: text\.$/,
+      /^test\.conflict\.Plain 0x1 was changed by another transaction \(read at .*, meanwhile committed at .*\)\. Differing fields: text\. Run the transaction again, as db\.transaction\(\) does up to its option attempts\.$/,
     );
     ben.abort();
     expect(mine.text).toBe('ann');
+  });
+
+  test('of the root names the root and the keys', () => {
+    const db = open();
+    const [ann, ben] = [user(db), user(db)];
+    ann.root.theirs = 1;
+    ben.root.mine = 2;
+    ann.commit();
+    expect(() => {
+      ben.commit();
+    }).toThrow(/^The root object 0x0 was changed by another transaction .*\. Differing fields: theirs\. Run/);
+    ben.abort();
+    expect(db.history(0 as Oid)[0]!.changed).toEqual(['theirs']);
   });
 
   test('of an object whose class is not known here is a ConflictError that names the class', () => {

@@ -94,13 +94,13 @@ export class BlobContents {
 
   /** Runs `work` within the write transaction that is open, or in a short one of its own. */
   write<Result>(work: () => Result): Result {
-    const { writer, options } = this.#engine;
+    const { writer, options, checkpoints } = this.#engine;
     if (writer.db.inTransaction) return work();
     writer.beginImmediate(options.lockTimeout);
     try {
       const result = work();
       writer.commit();
-      this.#engine.checkpoints.wrote((BATCH * PIECE) / 4_096, () => undefined);
+      if (checkpoints.wrote((BATCH * PIECE) / 4_096)) checkpoints.copy();
       return result;
     } catch (error) {
       writer.rollback();

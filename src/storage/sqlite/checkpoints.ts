@@ -35,27 +35,38 @@ export class Checkpoints {
   }
 
   /**
-   * Notes that at most about so many pages were written. When it is time, `before` lets go of snapshots that are outdated
-   * anyway, so that the log can be reset.
+   * Notes that about so many pages were written.
+   * @returns whether it is time to {@link copy} them back
    */
-  wrote(pages: number, before: () => void): void {
+  wrote(pages: number): boolean {
     this.#pages += pages;
     this.#room -= pages;
-    if ((this.#pages < this.#limit && this.#room > 0) || this.#writer.db.inTransaction) return;
+    if ((this.#pages < this.#limit && this.#room > 0) || this.#writer.db.inTransaction) return false;
     try {
       const [, length, copied] = this.#length.get()!;
       this.#pages = length - copied;
-      if (this.#pages < this.#limit) {
-        this.#room = this.space.look(length);
-        return;
-      }
-      this.#pages = 0;
-      this.#room = 0;
-      before();
+      if (this.#pages >= this.#limit) return true;
+      this.#room = this.space.look(length);
+    } catch (error) {
+      this.#refuse(error);
+    }
+    return false;
+  }
+
+  /** Copies the log back. Afterwards it begins anew, unless somebody has a snapshot that needs it. */
+  copy(): void {
+    this.#pages = 0;
+    this.#room = 0;
+    try {
       this.#writer.pragma('wal_checkpoint(PASSIVE)');
     } catch (error) {
-      const translated = this.#writer.failed(error);
-      if (!(translated instanceof LockError)) throw translated;
+      this.#refuse(error);
     }
+  }
+
+  /** That others use the log is no error. */
+  #refuse(error: unknown): void {
+    const translated = this.#writer.failed(error);
+    if (!(translated instanceof LockError)) throw translated;
   }
 }

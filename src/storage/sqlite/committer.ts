@@ -177,10 +177,12 @@ export class SqliteCommitter {
     }
     current.tellOwn = true;
     const writing = this.#enter(current);
-    return this.#guarded(() => {
+    try {
       this.#apply(current, writing);
       return writing.undo(tid);
-    });
+    } catch (error) {
+      throw this.#engine.writer.failed(error);
+    }
   }
 
   /** For an instance that commits through a handle of its own. */
@@ -218,12 +220,14 @@ export class SqliteCommitter {
   }
 
   #vote(current: Current, writing: WriteTransaction): readonly Oid[] {
-    return this.#guarded(() => {
+    try {
       this.#apply(current, writing);
       if (!current.voted) writing.finish(current.txn, current.status);
       current.voted = true;
       return writing.resolved;
-    });
+    } catch (error) {
+      throw this.#engine.writer.failed(error);
+    }
   }
 
   tpcFinish(txn: TransactionMetaData, callback?: (tid: Tid) => void): Tid {
@@ -244,7 +248,7 @@ export class SqliteCommitter {
     if (log.latest < seq - 1) log.catchUp();
     if (log.latest < seq) log.add(seq, tid, changed);
     if (removals > log.removals) log.removals = removals;
-    if (!current.tellOwn) current.instance?.committed(seq);
+    if (!current.tellOwn) current.instance?.committed(current.writing!);
     this.#oids.committed();
     this.#end(txn);
     callback?.(tid);
@@ -286,7 +290,11 @@ export class SqliteCommitter {
     current.bytes += change.data?.length ?? 0;
     if (current.bytes > MAX_BUFFERED || current.voted) {
       const writing = this.#enter(current);
-      this.#guarded(() => this.#apply(current, writing));
+      try {
+        this.#apply(current, writing);
+      } catch (error) {
+        throw this.#engine.writer.failed(error);
+      }
     }
   }
 
@@ -321,9 +329,11 @@ export class SqliteCommitter {
 
   #entered(current: Current, context: WriteContext): WriteTransaction {
     this.#engine.writing = context.handle;
-    return (current.writing = this.#guarded(
-      () => new WriteTransaction(context, current.instance, current.tid),
-    ));
+    try {
+      return (current.writing = new WriteTransaction(context, current.instance, current.tid));
+    } catch (error) {
+      throw this.#engine.writer.failed(error);
+    }
   }
 
   #apply(current: Current, writing: WriteTransaction): void {
@@ -355,18 +365,12 @@ export class SqliteCommitter {
     }
   }
 
-  #guarded<Result>(work: () => Result): Result {
-    try {
-      return work();
-    } catch (error) {
-      throw this.#engine.writer.failed(error);
-    }
-  }
-
   #require(txn: TransactionMetaData): Current {
+    const current = this.#current;
+    if (current?.txn === txn) return current;
     this.#engine.checkOpen();
     this.#lock.require(txn);
-    return this.#current!;
+    throw new StorageTransactionError('This transaction has not begun yet: wait for tpcBeginAsync.');
   }
 
   #checkFile(): void {

@@ -27,7 +27,7 @@ import { oidKey, type Handle } from './handle';
 import { HEADER, openRecord, openRecordAt, sealedSeq, seqAt } from './record-format';
 import { Revisions, SqliteRecord } from './revisions';
 import { SnapshotTransaction } from './snapshot-transaction';
-import type { WriteContext } from './write-context';
+import type { LastTransaction, WriteContext } from './write-context';
 
 const NOTHING: readonly Oid[] = Object.freeze([]);
 /** Loads between two looks at the size of the write-ahead log. */
@@ -116,6 +116,7 @@ export class SqliteInstance implements StorageInstance {
     this.#isStale = false;
     if (newest === undefined) return NOTHING;
     this.#seq = newest;
+    if (this.#writeContext !== undefined) this.#writeContext.last = undefined;
     if (newest === log.latest) {
       // Only commits of this process, which are known; besides, there may have been a pack.
       log.removals = Math.max(log.removals, this.#transaction.removals);
@@ -135,14 +136,15 @@ export class SqliteInstance implements StorageInstance {
     return this.#transaction.tryToWrite(context.statements) ? context : undefined;
   }
 
-  /** The committer tells that commit `seq` was made here, and that the connection knows what it changed. */
-  committed(seq: number): void {
+  /** The committer tells that this was committed here, and that the connection knows what it changed. */
+  committed(writing: LastTransaction): void {
     if (!this.#transaction.isWriting) {
-      this.#own.push(seq);
+      this.#own.push(writing.seq);
       return;
     }
     // Nothing came between the snapshot and this commit: until the next poll it is the snapshot.
-    this.#seq = seq;
+    this.#writeContext!.last = writing;
+    this.#seq = writing.seq;
     this.#isStale = true;
     this.#transaction.ended();
   }

@@ -24,9 +24,7 @@ export function sealRecord(oid: Oid, seq: number, prior: number, data: Uint8Arra
   const length = data === null ? 0 : data.length;
   const sealed = Buffer.allocUnsafe(HEADER + length);
   if (data !== null) sealed.set(data, HEADER);
-  writeNumber(sealed, 4, seq);
-  writeNumber(sealed, 10, prior);
-  writeWord(sealed, 0, crc32(length === 0 ? NO_BYTES : data!, sealSeed(oid, seq, prior)));
+  writeHeader(sealed, crc32(length === 0 ? NO_BYTES : data!, sealSeed(oid, seq, prior)), seq, prior);
   return sealed;
 }
 
@@ -96,15 +94,21 @@ function numberAt(bytes: Buffer, at: number): number {
   );
 }
 
-function writeNumber(target: Buffer, at: number, value: number): void {
-  writeWord(target, at, Math.floor(value / 0x1_0000) >>> 0);
-  target[at + 4] = value >>> 8;
-  target[at + 5] = value;
+function writeHeader(target: Buffer, crc: number, seq: number, prior: number): void {
+  target[0] = crc >>> 24;
+  target[1] = crc >>> 16;
+  target[2] = crc >>> 8;
+  target[3] = crc;
+  writeNumber(target, 4, seq);
+  writeNumber(target, 10, prior);
 }
 
-function writeWord(target: Buffer, at: number, value: number): void {
-  target[at] = value >>> 24;
-  target[at + 1] = value >>> 16;
-  target[at + 2] = value >>> 8;
-  target[at + 3] = value;
+function writeNumber(target: Buffer, at: number, value: number): void {
+  const high = Math.floor(value / 0x1_0000_0000);
+  target[at] = high >>> 8;
+  target[at + 1] = high;
+  target[at + 2] = value >>> 24;
+  target[at + 3] = value >>> 16;
+  target[at + 4] = value >>> 8;
+  target[at + 5] = value;
 }

@@ -42,14 +42,15 @@ export class SnapshotTransaction {
       this.#seenVersion = version;
       return newest ?? 0;
     } catch (error) {
-      this.end();
+      this.ended();
+      this.#handle.rollback();
       throw this.#handle.failed(error);
     }
   }
 
   end(): void {
-    this.isOpen = false;
-    this.isWriting = false;
+    if (!this.isOpen) return;
+    this.ended();
     this.#handle.rollback();
   }
 

@@ -87,9 +87,7 @@ export class SqliteStorage implements Storage {
       persistent: true,
       multiProcess: true,
     });
-    this.#committer = new SqliteCommitter(this.#engine, this.#blobs, (pages, instance) =>
-      this.#afterCommit(pages, instance),
-    );
+    this.#committer = new SqliteCommitter(this.#engine, this.#blobs, this.#afterCommit);
     this.#timer = setInterval(() => this.#relieveLog(), LOG_INTERVAL).unref();
     this.#instanceContext = {
       storage: this,
@@ -306,14 +304,15 @@ export class SqliteStorage implements Storage {
     this.close();
   }
 
-  #afterCommit(pages: number, committer: SqliteInstance | undefined): void {
+  readonly #afterCommit = (pages: number, committer: SqliteInstance | undefined): void => {
+    const { checkpoints } = this.#engine;
     this.#trim.afterCommit();
-    this.#engine.checkpoints.wrote(pages, () => {
-      // Whoever has just committed takes a new snapshot next.
-      committer?.yieldSnapshot();
-      this.#relieveLog();
-    });
-  }
+    if (!checkpoints.wrote(pages)) return;
+    // Outdated snapshots keep the log from beginning anew: whoever has just committed takes a new one next.
+    committer?.yieldSnapshot();
+    this.#relieveLog();
+    checkpoints.copy();
+  };
 
   /** Ends old snapshots of this process when the write-ahead log has grown too long. */
   #relieveLog(): void {

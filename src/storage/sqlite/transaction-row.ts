@@ -3,7 +3,7 @@
  * `objects`, which packing corrects.
  */
 import { CorruptionError } from '../../errors';
-import { formatTid, tidToBytes, type Oid, type Tid } from '../../ids';
+import { formatTid, type Oid, type Tid } from '../../ids';
 import { TransactionMetaData } from '../transaction-meta';
 import { crc32 } from './crc32';
 import type { Statement } from './driver';
@@ -25,7 +25,8 @@ export interface TransactionRow {
 }
 
 const EMPTY = new Uint8Array(0);
-const HEAD = Buffer.alloc(16);
+const HEAD = new Uint8Array(16);
+const HEAD_VIEW = new DataView(HEAD.buffer);
 
 /** The columns of {@link TransactionRow} in a SELECT. */
 export const TRANSACTION_COLUMNS =
@@ -45,8 +46,8 @@ export function transactionCrc(
   extension: Uint8Array,
   changed: Uint8Array,
 ): number {
-  HEAD.writeUIntBE(seq, 2, 6);
-  tidToBytes(tid, HEAD, 8);
+  HEAD_VIEW.setBigUint64(0, BigInt(seq));
+  HEAD_VIEW.setBigUint64(8, tid);
   let crc = crc32(HEAD, 0);
   for (const part of [user, description, extension, changed]) {
     // The length first, so that bytes can't move from one column to the next unseen.

@@ -1,3 +1,4 @@
+import type { Tid } from '../../ids';
 import type { Blobs } from './blobs';
 import { BulkRows } from './bulk-rows';
 import type { Engine } from './engine';
@@ -5,6 +6,16 @@ import type { Handle } from './handle';
 import type { OidSource } from './oid-source';
 import { Revisions } from './revisions';
 import { WriteStatements } from './write-statements';
+
+/** Where a transaction goes on from. */
+export interface LastTransaction {
+  readonly seq: number;
+  readonly tid: Tid;
+  /** The highest id in the history. */
+  readonly past: number;
+  /** How many objects there are. */
+  readonly objects: number;
+}
 
 /** What write transactions through one handle share. */
 export class WriteContext {
@@ -14,6 +25,8 @@ export class WriteContext {
   readonly blobs: Blobs;
   readonly revisions: Revisions;
   readonly statements: WriteStatements;
+  /** The last transaction of all, if it was committed through this handle and nobody has written since. */
+  last: LastTransaction | undefined;
   #bulk: BulkRows | undefined;
 
   constructor(engine: Engine, handle: Handle, oids: OidSource, blobs: Blobs) {

@@ -1,24 +1,24 @@
 import { LockError } from '../../errors';
-import type { Oid } from '../../ids';
+import type { Oid, Tid } from '../../ids';
 import type { Statement } from './driver';
 import { oidKey, type Handle } from './handle';
 import { unpackReferences } from './references';
+import type { LastTransaction } from './write-context';
 
 /** The statements of a commit, prepared once. */
 export class WriteStatements {
-  /** seq, tid, past, objects of the last transaction, as bigints. */
-  readonly last: Statement<[bigint, bigint, bigint, bigint]>;
   readonly removals: Statement<number>;
   readonly currentSeq: Statement<number>;
   readonly insert: Statement;
   readonly supersede: Statement;
   readonly update: Statement;
   readonly transaction: Statement;
+  readonly #last: Statement<[seq: bigint, tid: bigint, past: bigint, objects: bigint]>;
   readonly #lock: Statement;
   readonly #references: Statement<{ seq: number; refs: Buffer | null }>;
 
   constructor(handle: Handle) {
-    this.last = handle
+    this.#last = handle
       .prepare<[bigint, bigint, bigint, bigint]>(
         'SELECT seq, tid, past, objects FROM txn ORDER BY seq DESC LIMIT 1',
       )
@@ -38,6 +38,12 @@ export class WriteStatements {
     // Changes nothing, but takes the lock.
     this.#lock = handle.prepare('DELETE FROM meta WHERE 0');
     this.#references = handle.prepare('SELECT seq, refs FROM object WHERE oid = ?');
+  }
+
+  /** The last transaction. */
+  last(): LastTransaction {
+    const [seq, tid, past, objects] = this.#last.get() ?? [0n, 0n, 0n, 0n];
+    return { seq: Number(seq), tid: tid as Tid, past: Number(past), objects: Number(objects) };
   }
 
   /** Makes a write transaction of the read transaction that is open; false when others have written since it began. */

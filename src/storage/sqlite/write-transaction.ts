@@ -18,7 +18,7 @@ import { findReferences, packReferences } from './references';
 import type { SqliteRecord } from './revisions';
 import { readMeta, writeMeta } from './schema';
 import { prepareTransactions, rowChanges, transactionCrc } from './transaction-row';
-import type { WriteContext } from './write-context';
+import type { LastTransaction, WriteContext } from './write-context';
 import type { WriteStatements } from './write-statements';
 
 /** Revisions that one statement moves to the history. */
@@ -33,41 +33,35 @@ export interface Stored {
 }
 
 /** A transaction that has the write lock. */
-export class WriteTransaction {
+export class WriteTransaction implements LastTransaction {
+  readonly handle: Handle;
   readonly seq: number;
   readonly tid: Tid;
+  past: number;
+  objects: number;
+  /** Oids changed so far. */
+  readonly changed: Oid[] = [];
   /** Oids whose stored data differ from what was given. */
   readonly resolved: Oid[] = [];
   readonly #context: WriteContext;
   readonly #statements: WriteStatements;
   readonly #keepHistory: boolean;
   readonly #instance: SqliteInstance | undefined;
-  readonly #changed: Oid[] = [];
   #removes = false;
-  #past: number;
-  #objects: number;
 
   /** The handle of the context holds the write lock. */
   constructor(context: WriteContext, instance: SqliteInstance | undefined, tid: Tid | undefined) {
     this.#context = context;
+    this.handle = context.handle;
     this.#statements = context.statements;
     this.#instance = instance;
     this.#keepHistory = context.engine.history !== 'none';
-    const last = this.#statements.last.get();
-    const lastTid = (last?.[1] ?? 0n) as Tid;
-    this.seq = Number(last?.[0] ?? 0n) + 1;
-    this.tid = tid === undefined ? newTid(lastTid) : laterThan(tid, lastTid);
-    this.#past = Number(last?.[2] ?? 0n);
-    this.#objects = Number(last?.[3] ?? 0n);
-  }
-
-  get handle(): Handle {
-    return this.#context.handle;
-  }
-
-  /** Oids changed so far. */
-  get changed(): readonly Oid[] {
-    return this.#changed;
+    const last = context.last ?? this.#statements.last();
+    context.last = undefined;
+    this.seq = last.seq + 1;
+    this.tid = tid === undefined ? newTid(last.tid) : laterThan(tid, last.tid);
+    this.past = last.past;
+    this.objects = last.objects;
   }
 
   store(
@@ -156,10 +150,10 @@ export class WriteTransaction {
 
   /** Takes back what `tid` wrote; the oids. */
   undo(tid: Tid): readonly Oid[] {
-    const { engine, handle } = this.#context;
+    const { engine } = this.#context;
     const seq = engine.tids.seqOf(tid, this.seq - 1);
-    const row = seq && prepareTransactions(handle, 'WHERE seq = ?').get(seq);
-    if (!row || seq <= Number(readMeta(handle, 'packed') ?? 0)) {
+    const row = seq && prepareTransactions(this.handle, 'WHERE seq = ?').get(seq);
+    if (!row || seq <= Number(readMeta(this.handle, 'packed') ?? 0)) {
       throw new UndoError(`Transaction ${formatTid(tid)} is unknown or was packed; it can't be undone.`);
     }
     const oids = rowChanges(row);
@@ -185,14 +179,14 @@ export class WriteTransaction {
     const user = meta.userBytes;
     const description = meta.descriptionBytes;
     const extension = meta.extensionBytes;
-    const changed = packOids(this.#changed);
-    if (this.#removes) writeMeta(this.#context.handle, 'removals', this.removals() + 1);
+    const changed = packOids(this.changed);
+    if (this.#removes) writeMeta(this.handle, 'removals', this.removals() + 1);
     this.#statements.transaction.run(
       this.seq,
       this.tid,
       status === 'p' ? 1 : 0,
-      this.#past,
-      this.#objects,
+      this.past,
+      this.objects,
       transactionCrc(this.seq, this.tid, user, description, extension, changed),
       user.length === 0 ? null : user,
       description.length === 0 ? null : description,
@@ -212,8 +206,8 @@ export class WriteTransaction {
     );
     if (done.changes === 0) return false;
     this.#context.oids.seen(oid);
-    this.#changed.push(oid);
-    this.#objects++;
+    this.changed.push(oid);
+    this.objects++;
     return true;
   }
 
@@ -224,7 +218,7 @@ export class WriteTransaction {
     for (; place + BULK <= added.length; place += BULK) {
       for (let at = 0; at < BULK; at++) this.#setRow(values, at, added[place + at]!, 0);
       const count = bulk.insert(values);
-      this.#objects += count;
+      this.objects += count;
       for (let at = place; at < place + BULK; at++) {
         const { oid, serial, data, references } = added[at]!;
         if (count < BULK && this.#currentSeq(oid) !== this.seq) {
@@ -232,7 +226,7 @@ export class WriteTransaction {
           continue;
         }
         this.#context.oids.seen(oid);
-        this.#changed.push(oid);
+        this.changed.push(oid);
         // One that existed may have been written before by this same transaction.
         if (count < BULK) this.#replace(oid, this.seq, data, references);
       }
@@ -251,11 +245,11 @@ export class WriteTransaction {
     const oids = changed.slice(0, whole).map(({ oid }) => oid);
     let prior = NOT_KEPT;
     if (this.#keepHistory) {
-      prior = this.#past + 1;
+      prior = this.past + 1;
       for (let at = 0; at < whole; at += SUPERSEDED) {
         bulk.supersede(prior + at, oids.slice(at, at + SUPERSEDED));
       }
-      this.#past += whole;
+      this.past += whole;
     }
     for (let place = 0; place < whole; place += BULK) {
       for (let at = 0; at < BULK; at++) {
@@ -264,7 +258,7 @@ export class WriteTransaction {
       }
       bulk.replace(values);
     }
-    for (const oid of oids) this.#changed.push(oid);
+    for (const oid of oids) this.changed.push(oid);
     for (const { oid, serial, data, references } of changed.slice(whole)) {
       this.store(oid, serial, data, references);
     }
@@ -286,8 +280,8 @@ export class WriteTransaction {
     if (current === this.seq) {
       prior = sealedPrior(this.#context.revisions.currentRow(oid)!);
     } else {
-      if (this.#keepHistory) this.#statements.supersede.run((prior = ++this.#past), key);
-      this.#changed.push(oid);
+      if (this.#keepHistory) this.#statements.supersede.run((prior = ++this.past), key);
+      this.changed.push(oid);
     }
     this.#statements.update.run(
       this.seq,

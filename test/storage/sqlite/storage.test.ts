@@ -275,6 +275,38 @@ test('worker threads share a database as processes do', async () => {
   h.storage.close();
 });
 
+test('what a connection remembers of its last commit gives way to what others did since', () => {
+  const [one, two] = [new Harness(new SqliteStorage(file())), new Harness(new SqliteStorage(file()))];
+  const instance = one.storage.newInstance();
+  const oid = one.storage.newOid();
+  let serial = ZERO_TID;
+  const commit = (text: string): void => {
+    instance.poll();
+    serial = one.commit([{ oid, serial, text }], new TransactionMetaData(), instance);
+  };
+  commit('first');
+  commit('second');
+  two.change(two.create('garbage').oid, 'changed');
+  two.root([oid]);
+  commit('third');
+  expect(one.storage.objectCount()).toBe(3);
+  // Removes an object and counts the others again, without a transaction of its own.
+  expect(runSteps(two.storage.pack!()).objects).toBe(1);
+  commit('fourth');
+  expect(two.storage.objectCount()).toBe(2);
+  two.create('more');
+  commit('fifth');
+  commit('sixth');
+  expect([one.storage.objectCount(), two.storage.objectCount()]).toEqual([3, 3]);
+  const tids = Array.from(two.storage.iterate!(), ({ tid }) => tid);
+  expect([...tids].sort()).toEqual(tids);
+  expect(tids.at(-1)).toBe(serial);
+  expect(two.storage.history!(oid, 10)).toHaveLength(4);
+  expect(runSteps(two.storage.check!()).problems).toEqual([]);
+  one.storage.close();
+  two.storage.close();
+});
+
 test('the log is reset when nobody needs it', () => {
   const h = new Harness(new SqliteStorage(file()));
   const instance = h.storage.newInstance();

@@ -60,13 +60,22 @@ function load(compiler: string, cell: Cell, metadata: boolean): { model: Model; 
   const file = join(OUT, name);
   writeFileSync(file, compilers[compiler]!(readFileSync(SOURCE, 'utf8'), cell));
   let loaded: { model: Model; zodb: Zodb } | undefined;
+  const warnings: unknown[] = [];
+  const emitWarning = jest
+    .spyOn(process, 'emitWarning')
+    .mockImplementation((message: unknown) => void warnings.push(message));
   jest.isolateModules(() => {
-    // One registry a process: each cell brings its classes anew.
-    Reflect.deleteProperty(globalThis, Symbol.for('zodb.anchor'));
+    // Each cell brings its classes anew, and is not told of the copies before it.
+    Reflect.deleteProperty(globalThis, Symbol.for('zodb.copies'));
     if (metadata) jest.requireActual('reflect-metadata');
     const zodb = jest.requireActual<Zodb>('zodb');
     loaded = { model: jest.requireActual<Model>(file), zodb };
   });
+  emitWarning.mockRestore();
+  // What esbuild makes of private members can't be seen in a class.
+  expect(warnings.map((text) => String(text).slice(0, 47))).toEqual(
+    compiler === 'esbuild' ? [] : ['matrix.Account: #secret will not be saved, and '],
+  );
   return loaded!;
 }
 

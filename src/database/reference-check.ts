@@ -1,6 +1,6 @@
 import { DanglingReferenceError } from '../errors';
 import { formatOid, type Oid } from '../ids';
-import { statusOf, type ObjectCache } from '../persistence/index';
+import type { ObjectCache } from '../persistence/index';
 import { readStructure } from '../record/index';
 import type { StorageInstance } from '../storage/index';
 import type { Overlay } from './overlay';
@@ -94,8 +94,7 @@ export class ReferenceCheck {
   }
 
   #inDoubt(oid: Oid): boolean {
-    const object = this.#parts.cache.peek(oid);
-    return object !== undefined && statusOf(object) === 'ghost';
+    return this.#parts.cache.isGhost(oid);
   }
 }
 

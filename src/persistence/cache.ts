@@ -70,6 +70,11 @@ export class ObjectCacheImpl implements ObjectCache {
     return this.#residents.find(oid);
   }
 
+  isGhost(oid: Oid): boolean {
+    const object = this.#residents.find(oid);
+    return object !== undefined && recordOf(object)!.status === Status.ghost;
+  }
+
   /** The object that a reference stands for, loaded unless it may be a ghost. */
   follow(ref: Ref | ForeignRef): object {
     return this.#residents.follow(ref);

@@ -161,6 +161,8 @@ export interface ObjectCache {
   prefetch(oids: readonly Oid[]): void;
   /** The object of an oid if it is in memory, ghost or not; loads nothing. */
   peek(oid: Oid): object | undefined;
+  /** Whether the object of an oid is in memory, and not loaded. */
+  isGhost(oid: Oid): boolean;
   /**
    * Gives a new object an oid and this jar; it is stored at the next commit even if nothing refers to it.
    * @throws InvalidObjectReference when it belongs to another jar; a TypeError-like error when it isn't persistent

@@ -2,7 +2,13 @@
 import { InvalidObjectReference } from '../errors';
 import { ROOT_OID, ZERO_TID, type Oid } from '../ids';
 import { PicklingError } from '../pickle/index';
-import { FieldList, RecordWriter, type ClassMeta, type Reference } from '../record/index';
+import {
+  FieldList,
+  RecordWriter,
+  type ClassMeta,
+  type Reference,
+  type StrongReference,
+} from '../record/index';
 import { adopt, adoptNew } from './adoption';
 import { Broken } from './broken';
 import type { ObjectCacheImpl } from './cache';
@@ -40,6 +46,13 @@ interface Manner {
   readonly hasGetState: boolean;
 }
 
+/** A reference for the writer, which looks at it at once. */
+class Referred implements StrongReference {
+  readonly kind = 'strong' as const;
+  oid = 0 as Oid;
+  cls: ClassMeta | undefined = undefined;
+}
+
 /** Puts the records of one cache together. */
 export class Saver {
   readonly #cache: ObjectCacheImpl;
@@ -56,13 +69,15 @@ export class Saver {
   /** What was asked for last. */
   #manner: Manner | undefined = undefined;
   #revision = -1;
+  /** The reference that is being written. */
+  readonly #reference = new Referred();
 
   constructor(cache: ObjectCacheImpl, loader: Loader) {
     this.#cache = cache;
     this.#loader = loader;
     const values = (this.#values = new ValueClasses(cache.jar.registry));
     this.#writer = new RecordWriter({
-      reference: (object) => this.#referenceTo(object),
+      reference: this.#referenceTo,
       reduce: (object) => values.reduce(object),
     });
   }
@@ -70,6 +85,7 @@ export class Saver {
   /** Begins with the objects known to be changed; those that they reach and that are new come behind. */
   start(changed: readonly object[]): void {
     this.#empty();
+    this.#checkRegistry();
     for (const object of changed) {
       const record = recordOf(object)!;
       if (record.serial === ZERO_TID) this.#enqueue(object, record);
@@ -92,41 +108,48 @@ export class Saver {
 
   /** The class an object is stored as. */
   metaOf(object: object, record: ObjectRecord): ClassMeta {
-    const known = this.#loader.metaOf(object);
-    if (known !== undefined) return known;
-    const own = record.state[0].model;
-    const model = Object.getPrototypeOf(object) === own.prototype ? own : (modelFor(object)?.model ?? own);
-    return this.#mannerOf(model).meta;
+    this.#checkRegistry();
+    return this.#loader.metaOf(object) ?? this.#mannerAs(object, record).meta;
   }
 
-  /** What is known of a class, until something is registered. */
+  /** What is known of classes holds until something is registered. */
+  #checkRegistry(): void {
+    const { revision } = this.#cache.jar.registry;
+    if (this.#revision === revision) return;
+    this.#manners.clear();
+    this.#manner = undefined;
+    this.#revision = revision;
+  }
+
   #mannerOf(model: ClassModel): Manner {
-    const { registry } = this.#cache.jar;
-    if (this.#revision !== registry.revision) {
-      this.#manners.clear();
-      this.#manner = undefined;
-      this.#revision = registry.revision;
-    }
     if (this.#manner?.model === model) return this.#manner;
-    let manner = this.#manners.get(model);
-    if (manner === undefined) {
-      manner = {
-        model,
-        meta: metaOfModel(model, registry),
-        registered: registry.entryOf(model.ctor) !== undefined,
-        house: houseOf(model),
-        hasGetState: typeof (model.prototype as Partial<WithGetState>).__getstate__ === 'function',
-      };
-      this.#manners.set(model, manner);
-    }
-    return (this.#manner = manner);
+    const known = this.#manners.get(model);
+    if (known !== undefined) return (this.#manner = known);
+    const { registry } = this.#cache.jar;
+    const manner: Manner = {
+      model,
+      meta: metaOfModel(model, registry),
+      registered: registry.entryOf(model.ctor) !== undefined,
+      house: houseOf(model),
+      hasGetState: typeof (model.prototype as Partial<WithGetState>).__getstate__ === 'function',
+    };
+    if (manner.registered) this.#manners.set(model, (this.#manner = manner));
+    return manner;
+  }
+
+  /** What is known of the class that an object is stored as, registered or not. */
+  #mannerAs(object: object, record: ObjectRecord): Manner {
+    const own = record.state[0].model;
+    return this.#mannerOf(
+      Object.getPrototypeOf(object) === own.prototype ? own : (modelFor(object)?.model ?? own),
+    );
   }
 
   /** What is known of an object's class. Throws as {@link requireModel} does. */
   #mannerFor(object: object): Manner {
     const prototype = Object.getPrototypeOf(object) as object;
-    const last = this.#manner?.model;
-    const model = last?.prototype === prototype ? last : modelOfPrototype(prototype);
+    if (this.#manner?.model.prototype === prototype) return this.#manner;
+    const model = modelOfPrototype(prototype);
     const manner = model && this.#mannerOf(model);
     return manner?.registered === true
       ? manner
@@ -156,7 +179,7 @@ export class Saver {
 
   #save(object: object, record: ObjectRecord): SerializedObject {
     const oid = record.oid!;
-    const cls = this.metaOf(object, record);
+    const cls = this.#loader.metaOf(object) ?? this.#mannerAs(object, record).meta;
     let data: Uint8Array;
     try {
       data = this.#write(object, record, cls);
@@ -270,14 +293,14 @@ export class Saver {
     }
   }
 
-  #referenceTo(object: object): Reference | undefined {
+  readonly #referenceTo = (object: object): Reference | undefined => {
     const record = recordOf(object);
     if (record === undefined) {
       const prototype = Object.getPrototypeOf(object) as object | null;
       if (prototype === Ref.prototype) return object as Ref;
       // Before `instanceof`, which the guard above a persistent class makes slow.
       if (prototype === this.#manner?.model.prototype || modelFor(object) !== undefined)
-        return this.#strong(object, this.#reach(object, record));
+        return this.#strong(object, this.#reach(object, undefined));
       if (object instanceof ForeignRef) return object;
       return object instanceof WeakRef ? this.#weakReferenceTo(object) : undefined;
     }
@@ -285,10 +308,13 @@ export class Saver {
     if (record.cache !== undefined && record.cache !== this.#cache)
       return this.#foreignReferenceTo(object, record);
     return this.#strong(object, this.#known(object, record));
-  }
+  };
 
   #strong(object: object, record: ObjectRecord): Reference {
-    return new Ref(record.oid!, this.#referenceClass(object, record));
+    const reference = this.#reference;
+    reference.oid = record.oid!;
+    reference.cls = this.#referenceClass(object, record);
+    return reference;
   }
 
   /** The record of an object of this cache; a new object gets an oid, and its turn. */
@@ -313,8 +339,9 @@ export class Saver {
 
   /** A reference to an object with arguments of `__new__` names no class. */
   #referenceClass(object: object, record: ObjectRecord): ClassMeta | undefined {
-    const meta = this.metaOf(object, record);
-    return meta.newargs === undefined || meta.newargs === null ? meta.bare : undefined;
+    const known = this.#loader.metaOf(object);
+    if (known === undefined) return this.#mannerAs(object, record).meta;
+    return known.newargs === undefined || known.newargs === null ? known.bare : undefined;
   }
 
   #foreignReferenceTo(object: object, record: ObjectRecord): Reference {

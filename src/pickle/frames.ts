@@ -32,15 +32,27 @@ function property(name: string): string {
   return IDENTIFIER.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`;
 }
 
+const NOTHING: readonly undefined[] = [
+  undefined,
+  undefined,
+  undefined,
+  undefined,
+  undefined,
+  undefined,
+  undefined,
+  undefined,
+];
+
 export class FrameStack {
   depth = 0;
   /** How many frames count as nesting. */
   level = 0;
-  readonly kinds: Frame[] = [];
-  readonly objects: unknown[] = [];
-  readonly auxes: unknown[] = [];
-  readonly indexes: number[] = [];
-  readonly weights: number[] = [];
+  // Long enough for most values: an array that grows later is code that was compiled for one that did not.
+  readonly kinds: Frame[] = [0, 0, 0, 0, 0, 0, 0, 0];
+  readonly objects: unknown[] = [...NOTHING];
+  readonly auxes: unknown[] = [...NOTHING];
+  readonly indexes: number[] = [0, 0, 0, 0, 0, 0, 0, 0];
+  readonly weights: number[] = [0, 0, 0, 0, 0, 0, 0, 0];
 
   push(kind: Frame, object: unknown, aux: unknown, weight: number): void {
     const d = this.depth++;

@@ -79,6 +79,17 @@ export class Output {
     this.#buf[this.#pos++] = b;
   }
 
+  /** PROTO, EMPTY_DICT, the number that it gets in the memo, and MARK when it will have several items. */
+  beginDict(protocol: number, index: number, several: boolean): void {
+    if (this.#pos + 9 > this.#buf.length) this.#grow(9);
+    const p = this.#pos;
+    this.#buf[p] = 0x80;
+    this.#buf[p + 1] = protocol;
+    this.#buf[p + 2] = 0x7d;
+    this.#putAt(p + 3, index);
+    if (several) this.#buf[this.#pos++] = 0x28;
+  }
+
   /** An opcode and 4 bytes, little-endian. */
   code32(code: number, value: number): void {
     if (this.#pos + 5 > this.#buf.length) this.#grow(5);

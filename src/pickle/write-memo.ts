@@ -23,8 +23,9 @@ export function slotOfText(text: string): number {
 export class WriteMemo {
   /** The number that the next value gets. */
   count = 0;
-  readonly #objects: (object | undefined)[] = [];
-  readonly #indexes: number[] = [];
+  // Of the length that they can have: an array that grows is code that was compiled for one that did not.
+  readonly #objects: (object | undefined)[] = Array.from({ length: LINEAR }, () => undefined);
+  readonly #indexes: number[] = Array.from({ length: LINEAR }, () => 0);
   #objectCount = 0;
   #map: Map<object, number> | undefined = undefined;
   readonly #texts: string[] = new Array<string>(SLOTS).fill('');

@@ -51,17 +51,44 @@ export class PickleWriter extends ValueWriter {
     prepared?: PreparedNames,
   ): void {
     const { out, memo } = this;
-    out.byte2(0x80, this.protocol);
-    out.byte(0x7d);
-    out.indexed(0x71, 0x72, memo.count++);
-    if (names.length > 0) {
-      if (names.length > 1) out.byte(0x28);
-      this.frames.push(Frame.columns, values, names, 1);
-      this.kinds = kinds;
-      this.prepared = prepared;
-      this.run();
+    const length = names.length;
+    out.beginDict(this.protocol, memo.count++, length > 1);
+    // Scalars need no frame: it takes over with the first other value.
+    let i = 0;
+    while (i < length && i < BATCH) {
+      if (prepared === undefined) this.text(names[i]!);
+      else this.preparedName(prepared, i);
+      const value = values[i];
+      const kind = kinds[i++];
+      if (kind === WriteAs.float && typeof value === 'number') out.float(value);
+      else if ((kind !== WriteAs.auto && kind !== undefined) || !this.scalar(value)) {
+        this.beginColumns(names, values, kinds, prepared, i);
+        if (kind === WriteAs.auto || kind === undefined) this.save(value);
+        else this.saveAs(kind, value);
+        this.run();
+        out.byte(0x2e);
+        return;
+      }
     }
+    if (i < length) {
+      this.beginColumns(names, values, kinds, prepared, i);
+      this.run();
+    } else if (length > 0) out.byte(length > 1 ? 0x75 : 0x73);
     out.byte(0x2e);
+  }
+
+  /** A frame for columns of which `done` are begun. */
+  protected beginColumns(
+    names: readonly string[],
+    values: readonly unknown[],
+    kinds: readonly WriteAs[],
+    prepared: PreparedNames | undefined,
+    done: number,
+  ): void {
+    this.frames.push(Frame.columns, values, names, 1);
+    this.frames.indexes[this.frames.depth - 1] = done;
+    this.kinds = kinds;
+    this.prepared = prepared;
   }
 
   protected kinds: readonly WriteAs[] = [];

@@ -75,7 +75,8 @@ export interface RecordContent {
 export interface RecordWriterHooks {
   /**
    * The reference that an object is or stands for; `undefined` for an object to be written inside the record. Asked for
-   * every object but arrays, plain objects and the built-in values.
+   * every object but arrays, plain objects and the built-in values. It is looked at before the next one is asked for: one
+   * object may serve for all.
    */
   reference(object: object): Reference | undefined;
   /** How an object of a registered `@value` class is written; `undefined` when it can't be. */

@@ -3,6 +3,7 @@ import { PickleWriter } from '../pickle/index';
 import type { ClassMeta } from './class-meta';
 import type { FieldList } from './field-list';
 import type { Reference, RecordWriterHooks } from './interfaces';
+import { WrittenOids } from './written-oids';
 
 /** One oid's bytes, on their way into a record. */
 const oidBytes = Buffer.alloc(8);
@@ -15,14 +16,13 @@ export class RecordWriter {
   readonly #writer: PickleWriter;
   readonly #hooks: RecordWriterHooks;
   #references: Oid[] = [];
-  /** For each oid written, twice its number in the memo, and one more when it stands in `#references`. */
-  #oids: Map<Oid, number> | undefined = undefined;
+  readonly #oids = new WrittenOids();
 
   constructor(hooks: RecordWriterHooks) {
     this.#hooks = hooks;
     this.#writer = new PickleWriter({
       reduce: hooks.reduce && ((object) => hooks.reduce!(object)),
-      writeObject: (object) => this.#writeReference(object),
+      writeObject: this.#writeReference,
     });
   }
 
@@ -34,8 +34,9 @@ export class RecordWriter {
   /** A record of a state that is a dict of fields. The result is the caller's. */
   writeFields(cls: ClassMeta, fields: FieldList, values: readonly unknown[]): Buffer {
     this.#begin(cls);
-    this.#writer.writeColumns(fields.names, values, fields.kinds, fields.prepared);
-    return this.#writer.take();
+    const writer = this.#writer;
+    writer.writeColumns(fields.names, values, fields.kinds, fields.prepared);
+    return writer.take();
   }
 
   /** A record of any state: `null`, an array, a plain object, … */
@@ -47,7 +48,7 @@ export class RecordWriter {
 
   #begin(cls: ClassMeta): void {
     this.#references = [];
-    this.#oids = undefined;
+    this.#oids.clear();
     const writer = this.#writer;
     writer.reset();
     if (cls.form === 'class') {
@@ -59,14 +60,15 @@ export class RecordWriter {
   }
 
   /** The persistent id of a reference, with BINPERSID. */
-  #writeReference(object: object): boolean {
+  readonly #writeReference = (object: object): boolean => {
     const reference = this.#hooks.reference(object);
     if (reference === undefined) return false;
     const { out } = this.#writer;
     if (reference.kind === 'strong') {
       this.#oid(reference.oid, 1);
-      if (this.#namesClass(reference.cls)) {
-        this.#writer.global(reference.cls.global);
+      const { cls } = reference;
+      if (this.#namesClass(cls)) {
+        this.#writer.global(cls.global);
         out.byte(0x86);
         this.#writer.put();
       }
@@ -75,7 +77,7 @@ export class RecordWriter {
     }
     out.byte(0x51);
     return true;
-  }
+  };
 
   /** Objects whose class has `__getnewargs__` are referred to without their class: it is in their own record. */
   #namesClass(cls: ClassMeta | undefined): cls is ClassMeta {
@@ -85,18 +87,18 @@ export class RecordWriter {
   /** Writes an oid, and notes it as a reference when `strong` is 1. */
   #oid(oid: Oid, strong: 0 | 1): void {
     const { out, memo } = this.#writer;
-    const oids = (this.#oids ??= new Map());
-    const known = oids.get(oid);
-    if (known === undefined) {
-      oids.set(oid, 2 * memo.count + strong);
+    const oids = this.#oids;
+    const at = oids.find(oid);
+    if (at < 0) {
+      oids.add(oid, memo.count, strong);
+      if (strong === 1) this.#references.push(oid);
       if (oid < 0) oidToBytes(oid, oidBytes, 0);
       const high = oid < 0 ? oidBytes.readInt32BE(0) : Math.floor(oid / 0x1_0000_0000);
       out.bytes8(high, oid < 0 ? oidBytes.readInt32BE(4) : oid, memo.count++);
-    } else {
-      if (known % 2 < strong) oids.set(oid, known + 1);
-      out.indexed(0x68, 0x6a, Math.floor(known / 2));
+      return;
     }
-    if (strong === 1 && (known === undefined || known % 2 === 0)) this.#references.push(oid);
+    if (strong === 1 && oids.makeStrong(at)) this.#references.push(oid);
+    out.indexed(0x68, 0x6a, oids.indexOf(at));
   }
 
   /** A list of a letter and a tuple; see the table in `persistent-id.ts`. */

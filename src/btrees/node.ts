@@ -8,7 +8,7 @@ import { Content } from './content';
 import { DamagedTreeError, InvalidKeyError, InvalidValueError } from './errors';
 import type { Family } from './family';
 import type { KeyKind } from './key-kinds';
-import { describeType } from './key-order';
+import { describeKey, describeType } from './key-order';
 import { leafInRecord, leafState, readLeafState, readTreeState, treeState } from './state';
 import { ZERO_TID } from '../ids';
 import { addOwner, hideContent, ownerOf, putOwner } from './node-slots';
@@ -16,6 +16,10 @@ import type { ValueKind } from './value-kinds';
 
 /** The content that was read last. */
 let latest: Content | undefined;
+
+/** The way to an item in the state of a leaf, and of a tree with its only leaf in it. */
+const IN_LEAF = /^\[0\]\[(\d+)\]/;
+const IN_INLINE_LEAF = /^\[0\]\[0\]\[0\]\[(\d+)\]/;
 
 /** The class of a node, with the sizes that its trees split at. */
 export interface NodeClass {
@@ -204,6 +208,17 @@ export abstract class TreeNode extends Managed {
     const isNew = this.isStored && (serialOf(this) ?? ZERO_TID) === ZERO_TID;
     if (isNew) for (const value of this.heldValues()) this.take(value);
     return content.leaf ? leafState(this, content) : treeState(this, content);
+  }
+
+  /** Of a value in a leaf: `get("key")`. */
+  override placeInState(path: string): string {
+    const content = contentOf(this);
+    const leaf = content.leaf ? this : leafInRecord(this, content);
+    const [step, place] = (content.leaf ? IN_LEAF : IN_INLINE_LEAF).exec(path) ?? [];
+    if (leaf === undefined || step === undefined || leaf.valueKind === undefined) return path;
+    const index = Number(place);
+    if (index % 2 === 0) return path;
+    return `get(${describeKey(contentOf(leaf).keys[index >> 1])})${path.slice(step.length)}`;
   }
 
   /** Leaves take their items apart, unless a subclass has its own way. */

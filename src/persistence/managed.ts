@@ -59,6 +59,11 @@ export abstract class Managed {
     return ItemForm.none;
   }
 
+  /** A way through the state, such as `[0][3].price`, as the program would write it. Of values that can't be saved. @internal */
+  placeInState(path: string): string {
+    return path;
+  }
+
   /** Forgets the state: the object becomes a ghost. @internal */
   abstract dropState(): void;
 

@@ -1,5 +1,6 @@
 /** What errors about keys and values say: the key, the collection, the range. */
-import { families, InvalidKeyError, InvalidValueError, OOBTree } from '../../src/btrees/index';
+import { DB } from '../../src/database/index';
+import { families, InvalidKeyError, InvalidValueError, IOBTree, OOBTree } from '../../src/btrees/index';
 import { PersistentMapping } from '../../src/persistence/index';
 import { classOf, type AnyMapping } from './collections';
 
@@ -64,4 +65,44 @@ it('a key of another order than the rest', () => {
 it('a class of its own is called by its name', () => {
   class Prices extends (families.II!.BTree as unknown as new () => AnyMapping) {}
   expect(() => new Prices().set('x', 1)).toThrow('keys of Prices are signed 32-bit integers');
+});
+
+describe('a value that can not be saved stands under its key', () => {
+  const unsavable = { list: [1, { callback: (): number => 1 }] };
+  const where = 'list[1].callback: functions cannot be saved';
+
+  it.each([
+    ['alone in a tree', [['lamp', unsavable]], "BTrees.OOBTree.OOBTree.get('lamp')."],
+    [
+      'behind others',
+      [
+        ['a', 1],
+        ['lamp', unsavable],
+      ],
+      "BTrees.OOBTree.OOBTree.get('lamp').",
+    ],
+    [
+      'in a leaf of its own',
+      Array.from({ length: 100 }, (_, i) => [`k${i}`, i === 77 ? unsavable : i]),
+      "BTrees.OOBTree.OOBucket.get('k77').",
+    ],
+  ] as [string, [string, unknown][], string][])('%s', (_, entries, path) => {
+    const db = new DB();
+    expect(() => {
+      db.transaction((root) => {
+        root.tree = new OOBTree(entries);
+      });
+    }).toThrow(`${path}${where}`);
+    db.close();
+  });
+
+  it('of a number', () => {
+    const db = new DB();
+    expect(() => {
+      db.transaction((root) => {
+        root.tree = new IOBTree([[5, unsavable]]);
+      });
+    }).toThrow(`BTrees.IOBTree.IOBTree.get(5).${where}`);
+    db.close();
+  });
 });

@@ -2,7 +2,7 @@
  * Two hundred clients on one server for a while: nine loads to one commit each. Throughput, latencies, memory and processor of the
  * server. Then one client by itself, and beside a thousand sockets that never finish their handshake: one byte each a second.
  *
- *     ts-node bench/zeo-load.ts [SECONDS] [CLIENTS]
+ *     ts-node bench/zeo-load.ts [SECONDS] [CLIENTS]      with PHASES=2 for commits as Python's clients make them
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -10,10 +10,13 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MAX_TID, tidToBytes } from '../src/ids';
+import { itemsOf } from '../src/zeo/wire/values';
 import { RawPeer } from '../test/zeo/raw-peer';
 
 const seconds = Number(process.argv[2] ?? 5);
 const clients = Number(process.argv[3] ?? 200);
+/** As Python's clients commit. */
+const twoPhases = process.env.PHASES === '2';
 const NEW = Buffer.alloc(8);
 const EMPTY = Buffer.alloc(0);
 const latest = Buffer.from(tidToBytes(MAX_TID));
@@ -57,8 +60,9 @@ async function work(
     if (commits && round % 10 === 0) {
       peer.oneWay('tpc_begin', round, EMPTY, EMPTY, new Map(), null, ' ');
       peer.oneWay('storea', oid, serial, data, round);
-      await peer.call('vote', round);
-      serial = Buffer.from((await peer.call('tpc_finish', round)).args as Uint8Array);
+      if (twoPhases) await peer.call('vote', round);
+      const { args } = await peer.call(twoPhases ? 'tpc_finish' : 'zodb_commit', round);
+      serial = Buffer.from((twoPhases ? args : itemsOf(args)![0]) as Uint8Array);
       commits.push(performance.now() - begin);
     } else {
       await peer.call('loadBefore', oid, latest);

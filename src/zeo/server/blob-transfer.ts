@@ -6,6 +6,8 @@ import type { BlobReader } from '../../storage/index';
 
 /** Bytes of a blob in one message; Python's number. */
 export const BLOB_CHUNK = 59_000;
+/** So much of a blob that arrives is brought to the disk while the rest is on its way. */
+const SYNC_BYTES = 8 << 20;
 /** A byte that a message has nowhere but in its chunk. */
 const FILLER = 0xfe;
 
@@ -15,6 +17,9 @@ export class BlobUpload {
   readonly #descriptor: number;
   #size = 0;
   #open = true;
+  /** Bytes that are on the disk, or are being brought there. */
+  #synced = 0;
+  #syncing = false;
 
   constructor(directory: string) {
     this.path = path.join(directory, `zeo-${process.pid}-${randomBytes(8).toString('hex')}.tmp`);
@@ -27,6 +32,18 @@ export class BlobUpload {
     for (let done = 0; done < chunk.length;)
       done += fs.writeSync(this.#descriptor, chunk, done, chunk.length - done, this.#size + done);
     this.#size += chunk.length;
+    if (this.#size - this.#synced >= SYNC_BYTES && !this.#syncing) this.#syncMeanwhile();
+  }
+
+  /** The storage makes sure of the whole blob; then there is not much left to wait for. */
+  #syncMeanwhile(): void {
+    this.#syncing = true;
+    this.#synced = this.#size;
+    // An error shows itself when the storage does it.
+    fs.fdatasync(this.#descriptor, () => {
+      this.#syncing = false;
+      if (!this.#open) fs.closeSync(this.#descriptor);
+    });
   }
 
   /** The whole blob has arrived. */
@@ -42,7 +59,7 @@ export class BlobUpload {
   }
 
   #close(): void {
-    if (this.#open) fs.closeSync(this.#descriptor);
+    if (this.#open && !this.#syncing) fs.closeSync(this.#descriptor);
     this.#open = false;
   }
 }

@@ -42,15 +42,29 @@ export function sqliteDriver(): Driver {
   return (driver ??= loadDriver(() => createRequire(__filename)('better-sqlite3') as Driver));
 }
 
-/** @internal apart from {@link sqliteDriver} for the sake of its message */
+/** @internal apart from {@link sqliteDriver} for the sake of its messages */
 export function loadDriver(load: () => Driver): Driver {
+  let loaded: Driver;
   try {
-    return load();
+    loaded = load();
   } catch (cause) {
     throw new StorageError(
-      'SQLite storage needs the package better-sqlite3, which can not be loaded here. Install it with ' +
-        '"npm install better-sqlite3", or use a File storage (a path that ends in .fs) or memory, which need no native code.',
+      `SQLite storage needs the package better-sqlite3, which can not be loaded here. Install it with "npm install better-sqlite3", ${OTHERS}`,
+      { code: 'NO_SQLITE', cause },
+    );
+  }
+  try {
+    // The package alone is no more than a wrapper: its native part is looked for when a database is opened.
+    new loaded(':memory:').close();
+    return loaded;
+  } catch (cause) {
+    throw new StorageError(
+      'The package better-sqlite3 is installed, but its native part was not built, or for another version of Node. Package managers may ' +
+        'skip such builds: allow it ("npm install-scripts approve better-sqlite3", "pnpm approve-builds"), then "npm rebuild better-sqlite3"; ' +
+        OTHERS,
       { code: 'NO_SQLITE', cause },
     );
   }
 }
+
+const OTHERS = 'or use a File storage (a path that ends in .fs) or memory, which need no native code.';

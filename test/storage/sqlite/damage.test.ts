@@ -160,4 +160,12 @@ test('without better-sqlite3 the error says what to install and what else there 
     throw new Error('Cannot find module');
   };
   expect(() => loadDriver(missing)).toThrow(error('NO_SQLITE', 'npm install better-sqlite3'));
+  class NotBuilt {
+    constructor() {
+      throw new Error('Could not locate the bindings file.');
+    }
+  }
+  expect(() => loadDriver(() => NotBuilt as unknown as ReturnType<typeof loadDriver>)).toThrow(
+    error('NO_SQLITE', 'npm rebuild better-sqlite3'),
+  );
 });

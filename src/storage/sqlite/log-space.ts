@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
 /** A page in the log, with what SQLite writes before it. */
 const FRAME = 4_096 + 24;
 /** Bytes by which the log's file is lengthened at once: more as the log grows. */
-const LEAST = 64 * 1024;
+const LEAST = 128 * 1024;
 const MOST = 512 * 1024;
 /** Pages between two looks: how many a commit writes is known by estimate only. */
 const PAGES = 250;

@@ -21,8 +21,15 @@ export function setBlobHost(jar: Jar, host: BlobHost): void {
 /** The work of an object that is a blob; `undefined` for any other. */
 export function blobWork(object: object): BlobWork | undefined {
   // Of other classes `instanceof` searches a long chain, slowly, and every commit asks of each object.
-  return isManaged(object) && object instanceof Blob ? workOf(object) : undefined;
+  const prototype = Object.getPrototypeOf(object) as object;
+  if (prototype === lastOther) return undefined;
+  if (isManaged(object) && object instanceof Blob) return workOf(object);
+  lastOther = prototype;
+  return undefined;
 }
+
+/** Prototype of the object that was found to be no blob last. */
+let lastOther: object | undefined;
 
 /** Takes a file over as the content of a blob that an import brings in; its object is made when somebody asks for it. */
 export function importBlob(jar: Jar, oid: Oid, file: string): void {

@@ -226,9 +226,8 @@ export class Participant implements DataManager {
   #checkCurrent(): void {
     const { current } = this.#jar;
     const { instance, meta } = this.#commit!;
-    const stored = new Set(this.#stored);
+    for (const oid of this.#stored) current.delete(oid);
     for (const [oid, serial] of current) {
-      if (stored.has(oid)) continue;
       try {
         instance.checkCurrentSerial(oid, serial, meta);
       } catch (error) {

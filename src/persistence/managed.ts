@@ -5,7 +5,7 @@ import { ItemForm, type FieldKind } from '../record/index';
 import { ClosedCacheError } from './errors';
 import { UNTRACKED } from './guard';
 import type { ObjectCacheImpl } from './cache';
-import type { ClassModel } from './class-model';
+import { modelOfPrototype, type ClassModel } from './class-model';
 import type { AnyClass } from './interfaces';
 import { makeState } from './makers';
 import { ForeignRef, Ref } from './ref';
@@ -92,7 +92,7 @@ export abstract class Managed {
 
   /** To be called for each value put into the state, after {@link changed}. @throws StaleValueError */
   protected take(value: unknown): void {
-    if (typeof value !== 'object' || value === null) return;
+    if (typeof value !== 'object' || value === null || isPersistentObject(value)) return;
     checkNotStale(value, this.constructor.name);
     const record = stampedRecord(this);
     if (record.cache !== undefined && kindOf(value) <= Kind.instance) {
@@ -200,6 +200,13 @@ function cacheOf(self: Managed): ObjectCacheImpl {
 function activateSlowly(object: Managed, record: ObjectRecord): void {
   if (record.cache === undefined) throw new ClosedCacheError();
   record.cache.activate(object, record);
+}
+
+/** Whether an object has the mark, or is of a persistent class. */
+function isPersistentObject(value: object): boolean {
+  if (stampOf(value) !== undefined) return true;
+  const prototype = Object.getPrototypeOf(value) as object | null;
+  return prototype !== null && modelOfPrototype(prototype) !== undefined;
 }
 
 /** Whether an object is a persistent one that was saved or loaded: there is nothing to follow, it can be handed out. */

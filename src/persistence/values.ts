@@ -2,6 +2,7 @@
  * Kinds of values inside a state. What is asked here is asked of values of any realm: jest and `structuredClone` make objects with another `Object.prototype`.
  */
 import { types } from 'node:util';
+import { modelOfPrototype } from './class-model';
 import { modelFor } from './guard';
 import { ForeignRef, Ref } from './ref';
 import { stampOf } from './stamp';
@@ -33,7 +34,10 @@ export function kindOf(value: object): Kind {
   const prototype = Object.getPrototypeOf(value) as object | null;
   if (prototype === Object.prototype || prototype === null) return Kind.object;
   if (stampOf(value) !== undefined) return Kind.persistent;
-  if (value instanceof Ref || value instanceof ForeignRef) return Kind.ref;
+  // Before `instanceof`, which the guard above a persistent class makes slow.
+  if (prototype === Ref.prototype) return Kind.ref;
+  if (modelOfPrototype(prototype) !== undefined) return Kind.persistent;
+  if (value instanceof ForeignRef) return Kind.ref;
   if (types.isMap(value)) return modelFor(value) ? Kind.persistent : Kind.map;
   if (types.isSet(value)) return modelFor(value) ? Kind.persistent : Kind.set;
   if (types.isDate(value) || ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value)) return Kind.scalar;

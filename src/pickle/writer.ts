@@ -21,7 +21,7 @@ export class PickleWriter extends ValueWriter {
   reset(): void {
     this.out.reset();
     this.memo.clear();
-    this.frames.clear();
+    if (this.frames.depth > 0) this.frames.clear();
   }
 
   /** Ends the use of this writer, and lets the next one have its buffer. */

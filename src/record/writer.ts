@@ -5,6 +5,9 @@ import type { FieldList } from './field-list';
 import type { Reference, RecordWriterHooks } from './interfaces';
 import { WrittenOids } from './written-oids';
 
+/** The references of a record without any: most have none. */
+const NONE: Oid[] = [];
+
 /** One oid's bytes, on their way into a record. */
 const oidBytes = Buffer.alloc(8);
 
@@ -15,7 +18,7 @@ const oidBytes = Buffer.alloc(8);
 export class RecordWriter {
   readonly #writer: PickleWriter;
   readonly #hooks: RecordWriterHooks;
-  #references: Oid[] = [];
+  #references: Oid[] = NONE;
   readonly #oids = new WrittenOids();
 
   constructor(hooks: RecordWriterHooks) {
@@ -26,7 +29,7 @@ export class RecordWriter {
     });
   }
 
-  /** Oids of the strong references in the record written last, in order, each once. A new array for each record. */
+  /** Oids of the strong references in the record written last, in order, each once. Not to be changed; it stays as it is. */
   get references(): readonly Oid[] {
     return this.#references;
   }
@@ -47,8 +50,8 @@ export class RecordWriter {
   }
 
   #begin(cls: ClassMeta): void {
-    this.#references = [];
-    this.#oids.clear();
+    this.#references = NONE;
+    if (this.#oids.count > 0) this.#oids.clear();
     const writer = this.#writer;
     writer.reset();
     if (cls.form === 'class') {
@@ -88,17 +91,22 @@ export class RecordWriter {
   #oid(oid: Oid, strong: 0 | 1): void {
     const { out, memo } = this.#writer;
     const oids = this.#oids;
-    const at = oids.find(oid);
+    const at = oid > oids.greatest ? -1 : oids.find(oid);
     if (at < 0) {
       oids.add(oid, memo.count, strong);
-      if (strong === 1) this.#references.push(oid);
+      if (strong === 1) this.#noteReference(oid);
       if (oid < 0) oidToBytes(oid, oidBytes, 0);
       const high = oid < 0 ? oidBytes.readInt32BE(0) : Math.floor(oid / 0x1_0000_0000);
       out.bytes8(high, oid < 0 ? oidBytes.readInt32BE(4) : oid, memo.count++);
       return;
     }
-    if (strong === 1 && oids.makeStrong(at)) this.#references.push(oid);
+    if (strong === 1 && oids.makeStrong(at)) this.#noteReference(oid);
     out.indexed(0x68, 0x6a, oids.indexOf(at));
+  }
+
+  #noteReference(oid: Oid): void {
+    if (this.#references.length === 0) this.#references = [oid];
+    else this.#references.push(oid);
   }
 
   /** A list of a letter and a tuple; see the table in `persistent-id.ts`. */

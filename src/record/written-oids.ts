@@ -9,33 +9,35 @@ export class WrittenOids {
   readonly #indexes: number[] = [];
   /** 1 for those that stand in the record's list of references. */
   readonly #strong: (0 | 1)[] = [];
-  #count = 0;
-  #greatest = -Infinity;
+  /** How many there are. */
+  count = 0;
+  /** No oid beyond this one is there. */
+  greatest = -Infinity;
   #places: Map<Oid, number> | undefined = undefined;
 
   clear(): void {
-    this.#count = 0;
-    this.#greatest = -Infinity;
+    this.count = 0;
+    this.greatest = -Infinity;
     this.#places = undefined;
   }
 
   /** The place of an oid, or -1. */
   find(oid: Oid): number {
-    if (oid > this.#greatest) return -1;
+    if (oid > this.greatest) return -1;
     if (this.#places === undefined) {
       this.#places = new Map();
-      for (let at = 0; at < this.#count; at++) this.#places.set(this.#oids[at]!, at);
+      for (let at = 0; at < this.count; at++) this.#places.set(this.#oids[at]!, at);
     }
     return this.#places.get(oid) ?? -1;
   }
 
   /** Notes an oid that is not there yet. */
   add(oid: Oid, index: number, strong: 0 | 1): void {
-    const at = this.#count++;
+    const at = this.count++;
     this.#oids[at] = oid;
     this.#indexes[at] = index;
     this.#strong[at] = strong;
-    if (oid > this.#greatest) this.#greatest = oid;
+    if (oid > this.greatest) this.greatest = oid;
     this.#places?.set(oid, at);
   }
 

@@ -2,6 +2,7 @@ import { LockError } from '../../errors';
 import type { Statement } from './driver';
 import type { Handle } from './handle';
 import { LogSpace } from './log-space';
+import type { ResolvedOptions } from './options';
 
 /**
  * Pages written between two checkpoints, at most: 16 MiB. Pages that many commits change are copied once for all of them; a longer
@@ -26,11 +27,11 @@ export class Checkpoints {
   /** Pages for which the file of the log has room. */
   #room = 0;
 
-  /** @param walLimit bytes from which on the log is too long */
-  constructor(writer: Handle, walLimit: number) {
+  constructor(writer: Handle, { walLimit, durability }: ResolvedOptions) {
     this.#writer = writer;
     this.#limit = Math.max(16, Math.min(PAGES, walLimit / 4_096));
-    this.space = new LogSpace(`${writer.path}-wal`, walLimit);
+    // Only who waits for the disk gains by it.
+    this.space = new LogSpace(`${writer.path}-wal`, durability === 'full' ? walLimit : 0);
     this.#length = writer.prepare<[number, number, number]>('PRAGMA wal_checkpoint(NOOP)').raw();
   }
 

@@ -40,7 +40,7 @@ export class Engine {
     this.options = options;
     this.writer = writer;
     if (!options.readOnly) writer.dontWait();
-    this.checkpoints = new Checkpoints(writer, options.walLimit);
+    this.checkpoints = new Checkpoints(writer, options);
     this.identity = fileIdentity(path)!;
     this.reader = options.readOnly ? writer : this.#openReader();
     this.tids = new Tids(this.reader);

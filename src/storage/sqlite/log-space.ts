@@ -20,7 +20,7 @@ export class LogSpace {
   /** Bytes by which the file is to be lengthened. */
   #lacking = 0;
 
-  /** @param limit bytes beyond which the file is not lengthened */
+  /** @param limit bytes beyond which the file is not lengthened; 0 to leave it alone */
   constructor(path: string, limit: number) {
     this.#path = path;
     this.#limit = limit;
@@ -32,13 +32,16 @@ export class LogSpace {
    * @returns after about how many more pages to look again
    */
   look(pages: number): number {
+    if (this.#limit === 0) return PAGES;
     try {
       // A handle that writes keeps the log open: until it is closed this is the same file.
       this.#file ??= openSync(this.#path, 'r+');
       const size = fstatSync(this.#file).size;
       const room = size - pages * FRAME;
       const step = Math.min(MOST, Math.max(LEAST, size));
-      this.#lacking = room < step / 2 && size + step <= this.#limit ? step : 0;
+      const isLow = room < step / 2;
+      if (isLow && size + step > this.#limit) return PAGES;
+      this.#lacking = isLow ? step : 0;
       return Math.min(PAGES, (room + this.#lacking - step / 4) / FRAME);
     } catch {
       return PAGES;

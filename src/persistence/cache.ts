@@ -81,8 +81,8 @@ export class ObjectCacheImpl implements ObjectCache {
   }
 
   /** As {@link follow}, missing ones in one batch. */
-  followMany(refs: readonly (Ref | ForeignRef)[]): object[] {
-    return this.#residents.followMany(refs);
+  followMany(refs: readonly (Ref | ForeignRef)[], holder?: object, slot = 0): object[] {
+    return this.#residents.followMany(refs, holder, slot);
   }
 
   add(object: object): Oid {

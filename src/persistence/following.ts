@@ -34,7 +34,7 @@ export function followInside(
   let targets: readonly object[];
   cache.pinned.push(record);
   try {
-    targets = cache.followMany(refs);
+    targets = cache.followMany(refs, flat && holder, slot);
   } finally {
     cache.pinned.pop();
   }

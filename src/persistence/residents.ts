@@ -11,6 +11,7 @@ import type { CacheDetail, CacheOptions, CacheStatistics, Jar, LoadedRecord } fr
 import type { Loader } from './loading';
 import type { ForeignRef, Ref } from './ref';
 import type { DropReason } from './sealing';
+import { Siblings } from './siblings';
 import { dropPending, Place, recordOf, stampedRecord, Status, type ObjectRecord } from './stamp';
 import { statusWord } from './status';
 
@@ -23,6 +24,7 @@ export class Residents implements BudgetMember {
   /** States loaded since the cache was made. */
   loads = 0;
   readonly eviction: Eviction;
+  readonly #siblings = new Siblings();
   readonly #cache: ObjectCacheImpl;
   readonly #jar: Jar;
   readonly #loader: Loader;
@@ -106,7 +108,9 @@ export class Residents implements BudgetMember {
     return ghost;
   }
 
-  followMany(refs: readonly (Ref | ForeignRef)[]): object[] {
+  /** @param holder the object in whose field `slot` they stand, if that is an array of them: the same field of others may be loaded with them */
+  followMany(refs: readonly (Ref | ForeignRef)[], holder: object | undefined, slot: number): object[] {
+    if (holder !== undefined) this.#loadAhead(holder, slot);
     const objects: (object | undefined)[] = [];
     const missing: Oid[] = [];
     const known: (object | undefined)[] = [];
@@ -125,14 +129,16 @@ export class Residents implements BudgetMember {
         objects.push(found);
       }
     }
-    if (missing.length === 0) return objects as object[];
-    const simple = missing.length <= BATCH && isAscending(missing);
-    if (simple) this.#loadBatch(missing, known, true);
-    else this.loadMissing(missing, true);
-    let next = 0;
-    for (let i = 0; i < objects.length; i++) {
-      if (objects[i] === undefined) objects[i] = simple ? known[next++]! : this.follow(refs[i]!);
+    if (missing.length > 0) {
+      const simple = missing.length <= BATCH && isAscending(missing);
+      if (simple) this.#loadBatch(missing, known, true);
+      else this.loadMissing(missing, true);
+      let next = 0;
+      for (let i = 0; i < objects.length; i++) {
+        if (objects[i] === undefined) objects[i] = simple ? known[next++]! : this.follow(refs[i]!);
+      }
     }
+    this.#siblings.enter(objects as object[]);
     return objects as object[];
   }
 
@@ -144,6 +150,17 @@ export class Residents implements BudgetMember {
     }
     this.makeRoom();
     this.#fill(object, record, this.#jar.load(record.oid!));
+  }
+
+  /** Loads what the siblings of `holder` refer to with what itself refers to, when that is likely to pay. */
+  #loadAhead(holder: object, slot: number): void {
+    const oids = this.#siblings.ahead(holder, slot);
+    if (oids === undefined || this.eviction.count + oids.length > this.targetCount) return;
+    try {
+      this.loadMissing(oids, false);
+    } catch {
+      // Whoever asks for one of them hears the error.
+    }
   }
 
   /** Loads those of these objects that are not in memory, in batches. */
@@ -200,6 +217,7 @@ export class Residents implements BudgetMember {
     this.#identity.clear();
     this.eviction.clear();
     this.#refresh.clear();
+    this.#siblings.clear();
   }
 
   /** Drops a state; what the program holds of it is sealed. */
@@ -219,6 +237,7 @@ export class Residents implements BudgetMember {
 
   /** Drops the state of an object unless it is changed. */
   dropClean(object: object): void {
+    this.#siblings.clear();
     const record = recordOf(object)!;
     if (record.status !== Status.saved && record.status !== Status.probation) return;
     this.eviction.dropped += 1;
@@ -232,6 +251,7 @@ export class Residents implements BudgetMember {
 
   /** Loads invalidated objects that are held, in one batch. */
   refresh(): void {
+    this.#siblings.clear();
     if (this.#refresh.size === 0) return;
     const oids = [...this.#refresh].filter((oid) => {
       const object = this.#identity.get(oid);

@@ -34,6 +34,19 @@ export class InvalidArgumentError extends ZodbError {
   }
 }
 
+/**
+ * An option that is misspelt must not be ignored: `pack({ day: 30 })` would drop all history.
+ * @throws InvalidArgumentError that lists what `what` takes
+ */
+export function refuseUnknownOptions(what: string, given: object, known: readonly string[]): void {
+  for (const name of Object.keys(given)) {
+    if (known.includes(name)) continue;
+    throw new InvalidArgumentError(
+      `${what} has no option ${JSON.stringify(name)}; it has ${known.join(', ')}.`,
+    );
+  }
+}
+
 /** The object asked for does not exist, at least not in this snapshot. */
 export class POSKeyError extends ZodbError {
   readonly oid: Oid;

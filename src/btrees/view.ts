@@ -1,5 +1,5 @@
 import { inspect, type InspectOptions } from 'node:util';
-import { InvalidArgumentError } from '../errors';
+import { InvalidArgumentError, refuseUnknownOptions } from '../errors';
 import { keepSpecimen } from '../specimens';
 import { BackwardIterator, ForwardIterator, itemAt, Mode } from './iterators';
 import { LeafWalk } from './leaf-walk';
@@ -129,10 +129,5 @@ function checkQuery(query: unknown): void {
       `A range is given by name, { min, max, excludeMin, excludeMax, reverse }, not as ${String(query)}.`,
     );
   }
-  for (const name in query) {
-    if (KNOWN.includes(name)) continue;
-    throw new InvalidArgumentError(
-      `A range has no option ${JSON.stringify(name)}; it has ${KNOWN.join(', ')}.`,
-    );
-  }
+  refuseUnknownOptions('A range', query, KNOWN);
 }

@@ -3,7 +3,7 @@ import { resolveConflict } from '../conflict/index';
 import { InvalidArgumentError } from '../errors';
 import { registry } from '../persistence/index';
 import { references } from '../record/index';
-import { openStorage, type Storage } from '../storage/index';
+import { namesFile, openStorage, type Storage } from '../storage/index';
 // Makes zeo: URIs work.
 import '../zeo/index';
 
@@ -18,10 +18,6 @@ export const EXIT = {
   /** `check` found problems. */
   problems: 3,
 } as const;
-
-/** Schemes whose storages are files, and know the options `readOnly` and `create`. */
-const FILES = /^(sqlite|file):/i;
-const URI = /^[a-z][a-z0-9+.-]+:/i;
 
 /** What commands are given beside their arguments. */
 export interface Context {
@@ -67,9 +63,8 @@ export async function withStorage<Result>(
 }
 
 function open(url: string, access: Access): Storage {
-  const isFile = !URI.test(url) || FILES.test(url);
   const options = { read: { readOnly: true }, write: { create: false }, make: {} }[access];
-  const storage = openStorage(url, isFile ? options : {});
+  const storage = openStorage(url, namesFile(url) ? options : {});
   storage.registerDB({
     invalidate: () => undefined,
     invalidateAll: () => undefined,

@@ -13,6 +13,7 @@ import { pack, type PackCommandOptions } from './commands/pack';
 import { serveCommand } from './commands/serve';
 import { undo } from './commands/undo';
 import { EXIT, type Context } from './context';
+import { PickleError } from '../pickle/index';
 import { addFileCommands } from './file-commands';
 import { logLines } from './log-lines';
 
@@ -60,11 +61,20 @@ export async function runCommand(args: readonly string[], surroundings: Surround
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     const code = codeOf(error);
     if (code === undefined) throw error;
-    const { message } = error as Error;
+    const message = explain(error as Error);
     if (args.includes('--json')) err(`${JSON.stringify({ error: code, message })}\n`);
     else err(`zodb: ${message}\n`);
     return code === 'USAGE' ? EXIT.usage : EXIT.failed;
   }
+}
+
+function explain(error: Error): string {
+  const { message } = error;
+  // No pickle begins with its end; what storages put around others' records does.
+  const isWrapped = error instanceof PickleError && error.opcode === 'STOP' && error.offset === 0;
+  return isWrapped
+    ? `${message}. Was the record compressed or encrypted? A compressed database opens as zlib:PATH.`
+    : message;
 }
 
 /** The code of an error that its message explains; none for a defect of ours, which needs its stack. */

@@ -1,7 +1,6 @@
-import { InvalidArgumentError } from '../errors';
+import { InvalidArgumentError, refuseUnknownOptions } from '../errors';
 import { dateOfTid, type Oid, type Tid } from '../ids';
 import type { Storage } from '../storage/index';
-import { refuseUnknownOptions } from './options';
 
 /** A committed transaction, as {@link watchChanges} reports it. */
 export interface Change {

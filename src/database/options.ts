@@ -93,19 +93,6 @@ export function splitOptions(options: Record<string, unknown>): {
   return { settings, rest };
 }
 
-/**
- * An option that is misspelt must not be ignored: `pack({ day: 30 })` would drop all history.
- * @throws InvalidArgumentError that lists what `what` takes
- */
-export function refuseUnknownOptions(what: string, given: object, known: readonly string[]): void {
-  for (const name of Object.keys(given)) {
-    if (known.includes(name)) continue;
-    throw new InvalidArgumentError(
-      `${what} has no option ${JSON.stringify(name)}; it has ${known.join(', ')}.`,
-    );
-  }
-}
-
 /** The storage names the options it doesn't know; what is nearly one of the DB's is named here. */
 function refuseMisspelt(name: string): string {
   const meant = [...OWN_OPTIONS].find((known) => distance(known, name) <= 2);

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../errors';
+import { InvalidArgumentError, refuseUnknownOptions } from '../errors';
 import { tidFromTime, type Oid } from '../ids';
 import {
   requireCapability,
@@ -8,7 +8,6 @@ import {
   type Steps,
   type Storage,
 } from '../storage/index';
-import { refuseUnknownOptions } from './options';
 import { tracing, type PackMessage } from './tracing';
 
 /** What and when to pack. */

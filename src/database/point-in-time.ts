@@ -1,7 +1,6 @@
-import { InvalidArgumentError } from '../errors';
+import { InvalidArgumentError, refuseUnknownOptions } from '../errors';
 import { dateOfTid, formatTid, MAX_TID, ROOT_OID, tidFromTime, type Tid } from '../ids';
 import { requireCapability, type Storage } from '../storage/index';
-import { refuseUnknownOptions } from './options';
 import type { TransactionManager } from '../transaction/index';
 
 /** How a connection is opened. */

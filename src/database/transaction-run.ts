@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { ClosedError, InvalidArgumentError, ZodbError } from '../errors';
+import { ClosedError, InvalidArgumentError, ZodbError, refuseUnknownOptions } from '../errors';
 import {
   currentManager,
   isThenable,
@@ -9,7 +9,6 @@ import {
 } from '../transaction/index';
 import type { Connection } from './connection';
 import type { DB } from './db';
-import { refuseUnknownOptions } from './options';
 import type { Session } from './session';
 
 /** Options of `db.transaction()`. */

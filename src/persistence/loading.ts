@@ -26,6 +26,11 @@ import { upgradeState } from './upgrade';
 import { ValueClasses } from './value-classes';
 import { WeakRef } from './weak-ref';
 
+/** The opcode STOP: no pickle begins with its end, but what storages put around the records of others does. */
+const PICKLE_END = 0x2e;
+const WRAPPED =
+  'it was compressed or encrypted. Open the database through the storage that did it: zlib:PATH, ZstdStorage, or EncryptedStorage.';
+
 /** What objects with their own `__setstate__` have. */
 interface WithSetState {
   __setstate__(state: unknown): void;
@@ -119,9 +124,8 @@ export class Loader {
       return this.#reader.readFor(record.data, owner);
     } catch (error) {
       if (!(error instanceof ZodbError)) throw error;
-      throw new ObjectLoadError(oid, 'object', `its record can't be read: ${error.message}`, {
-        cause: error,
-      });
+      const why = record.data[0] === PICKLE_END ? WRAPPED : error.message;
+      throw new ObjectLoadError(oid, 'object', `its record can't be read: ${why}`, { cause: error });
     }
   }
 

@@ -1,5 +1,5 @@
 import { isUint8Array } from 'node:util/types';
-import { InvalidArgumentError } from '../errors';
+import { InvalidArgumentError, refuseUnknownOptions } from '../errors';
 import { PickleReader } from './reader';
 import { PickleWriter } from './writer';
 import type { ReaderOptions, WriterOptions } from './interfaces';
@@ -14,7 +14,7 @@ export function loads(bytes: Uint8Array, options: ReaderOptions = {}): unknown {
       `loads() takes the bytes of a pickle, a Buffer or Uint8Array, not ${typeof bytes}.`,
     );
   }
-  checkOptions('loads()', options);
+  refuseUnknownOptions('loads()', options, OPTIONS);
   const reader = new PickleReader({ ...options, fixNames: true });
   try {
     reader.open(bytes);
@@ -29,7 +29,7 @@ export function loads(bytes: Uint8Array, options: ReaderOptions = {}): unknown {
  * @throws PicklingError when something in it can't be saved; InvalidArgumentError
  */
 export function dumps(value: unknown, options: WriterOptions = {}): Buffer {
-  checkOptions('dumps()', options);
+  refuseUnknownOptions('dumps()', options, OPTIONS);
   const { protocol } = options;
   if (protocol !== undefined && !PROTOCOLS.has(protocol)) {
     throw new InvalidArgumentError(`dumps() writes protocol 2, 3, 4 or 5, not ${String(protocol)}.`);
@@ -46,7 +46,7 @@ export function dumps(value: unknown, options: WriterOptions = {}): Buffer {
 const PROTOCOLS: ReadonlySet<unknown> = new Set([2, 3, 4, 5]);
 
 /** Those of both functions: one object may serve them together, as that of `valueClasses()` does. */
-const OPTIONS: ReadonlySet<string> = new Set<keyof ReaderOptions | keyof WriterOptions>([
+const OPTIONS = [
   'unknown',
   'encoding',
   'extensions',
@@ -57,13 +57,4 @@ const OPTIONS: ReadonlySet<string> = new Set<keyof ReaderOptions | keyof WriterO
   'protocol',
   'persistentId',
   'reduce',
-]);
-
-function checkOptions(what: string, options: object): void {
-  for (const name of Object.keys(options)) {
-    if (OPTIONS.has(name)) continue;
-    throw new InvalidArgumentError(
-      `${what} has no option ${JSON.stringify(name)}; it has ${[...OPTIONS].join(', ')}.`,
-    );
-  }
-}
+] satisfies (keyof ReaderOptions | keyof WriterOptions)[];

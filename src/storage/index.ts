@@ -24,6 +24,7 @@ export { SqliteStorage, type BlobMode, type HistoryMode, type SqliteStorageOptio
 export {
   openStorage,
   isStorageScheme,
+  namesFile,
   registerStorageScheme,
   type StorageOpener,
   type StorageOptions,

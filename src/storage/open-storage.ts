@@ -6,6 +6,7 @@ import { FileStorage } from './file';
 import type { Storage } from './interfaces';
 import { MemoryStorage } from './memory';
 import { SqliteStorage } from './sqlite';
+import { ZlibStorage } from './wrap';
 
 /** Options of a storage by name; each storage refuses those that it does not have. */
 export type StorageOptions = Readonly<Record<string, unknown>>;
@@ -26,6 +27,7 @@ const openers = new Map<string, StorageOpener>([
   ['sqlite', (uri, options) => new SqliteStorage(filePath(uri), options)],
   ['file', (uri, options) => new FileStorage(filePath(uri), options)],
   ['demo', (uri, options) => new DemoStorage({ base: readOnlyBase(uri.path), ...options })],
+  ['zlib', ({ path }, { level, ...rest }) => compressed(path, level, rest)],
   ['memory', (uri, options) => new MemoryStorage(uri.path === '' ? options : { name: uri.path, ...options })],
 ]);
 
@@ -46,7 +48,7 @@ export function isStorageScheme(scheme: string): boolean {
 
 /**
  * The storage that is meant: nothing or `null` is a new one in memory; a path is a `Data.fs` when it ends in `.fs` or the
- * file begins like one, else SQLite; a URI says by its scheme (`sqlite:`, `file:`, `memory:`, …) which storage, and may
+ * file begins like one, else SQLite; a URI says by its scheme (`sqlite:`, `file:`, `memory:`, `demo:`, `zlib:`, …) which storage, and may
  * carry options (`sqlite:bank.sqlite?history=none`); a storage is that storage.
  */
 export function openStorage(where?: string | Storage | null, options: StorageOptions = {}): Storage {
@@ -130,12 +132,28 @@ function filePath({ path, text, scheme }: StorageUri): string {
   return path.startsWith('//') ? fileURLToPath(`file:${text.slice(scheme.length + 1).split('?')[0]!}`) : path;
 }
 
+/** `zlib:Data.fs`: records as `zc.zlibstorage` compresses them, in the storage that the rest names. */
+function compressed(where: string, level: unknown, rest: StorageOptions): Storage {
+  const base = openStorage(where, rest);
+  try {
+    return new ZlibStorage(base, level === undefined ? {} : { level: level as number });
+  } catch (error) {
+    base.close();
+    throw error;
+  }
+}
+
+/** Whether a path or URI names a file, so that its storage has the options `readOnly` and `create`. */
+export function namesFile(where: string): boolean {
+  const uri = parseUri(where)?.uri;
+  if (uri === undefined || uri.scheme === 'sqlite' || uri.scheme === 'file') return true;
+  return uri.scheme === 'zlib' && namesFile(uri.path);
+}
+
 /** What lies below a `demo:`; it is not changed, so that files are opened read-only. */
 function readOnlyBase(where: string): Storage {
   if (where === '') return new MemoryStorage({ name: 'empty' });
-  const uri = parseUri(where);
-  const isFile = uri === undefined || uri.uri.scheme === 'sqlite' || uri.uri.scheme === 'file';
-  return openStorage(where, isFile ? { readOnly: true } : {});
+  return openStorage(where, namesFile(where) ? { readOnly: true } : {});
 }
 
 function isDataFs(path: string): boolean {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -6,11 +6,13 @@ import {
   DemoStorage,
   FileStorage,
   MemoryStorage,
+  namesFile,
   openStorage,
   registerStorageScheme,
   SqliteStorage,
   type Storage,
 } from '../../src/storage';
+import { DB } from '../../src/database';
 
 let directory: string;
 beforeEach(() => {
@@ -64,6 +66,33 @@ test('a demo lies over a base that stays as it is', () => {
   expect(demo.base.readOnly).toBe(true);
   demo.close();
   expect(kindOf('demo:')).toBe(DemoStorage);
+});
+
+test('a compressed database is named with the one that it is in', () => {
+  const path = join(directory, 'compressed.fs');
+  const db = new DB(`zlib:${path}?level=9`);
+  db.transaction((root) => {
+    root.text = 'x'.repeat(1000);
+  });
+  db.close();
+  expect(statSync(path).size).toBeLessThan(1000);
+  const again = new DB(`zlib:file:${path}`, { readOnly: true });
+  expect(again.transaction((root) => root.text)).toBe('x'.repeat(1000));
+  again.close();
+  const plain = new DB(path, { readOnly: true });
+  expect(() => plain.transaction((root) => root.text)).toThrow(
+    'Open the database through the storage that did it: zlib:PATH',
+  );
+  plain.close();
+  expect(() => openStorage(`zlib:${path}?level=10`)).toThrow(invalid('level'));
+  expect(() => openStorage(`zlib:${path}?lvel=1`)).toThrow(invalid('lvel'));
+  expect(['x.sqlite', 'zlib:x.fs', 'zlib:sqlite:x', 'zlib:zeo:x', 'memory:'].map(namesFile)).toEqual([
+    true,
+    true,
+    true,
+    false,
+    false,
+  ]);
 });
 
 test('a storage is itself', () => {

@@ -2,11 +2,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { InvalidArgumentError, ZodbError } from '../../errors';
 import { oidToBytes, type Oid } from '../../ids';
-import { openStorage, type Storage } from '../../storage/index';
-
-/** Schemes whose storages are files, and know the options `readOnly` and `create`. */
-const FILES = /^(sqlite|file):/i;
-const URI = /^[a-z][a-z0-9+.-]+:/i;
+import { namesFile, openStorage, type Storage } from '../../storage/index';
 
 /** How databases are opened to be served. */
 export interface ServedAccess {
@@ -36,7 +32,7 @@ export function openServed(databases: readonly string[], access: ServedAccess): 
 
 function open(name: string, database: string, { readOnly, create, made }: ServedAccess): Storage {
   if (readOnly) return openStorage(database, { readOnly });
-  if (URI.test(database) && !FILES.test(database)) return openStorage(database, {});
+  if (!namesFile(database)) return openStorage(database, {});
   try {
     return openStorage(database, { create: false });
   } catch (error) {

@@ -1,4 +1,11 @@
-import { ClosedError, ConflictError, POSKeyError, ReadConflictError, UnsupportedError } from '../../errors';
+import {
+  ClosedError,
+  ConflictError,
+  POSKeyError,
+  ReadConflictError,
+  refuseUnknownOptions,
+  UnsupportedError,
+} from '../../errors';
 import { MAX_TID, newTid, ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../ids';
 import type {
   BlobReader,
@@ -64,7 +71,9 @@ export class DemoStorage implements Storage {
   #removals = 0;
   #isClosed = false;
 
-  constructor({ base, changes, closeBase = true, closeChanges = true }: DemoStorageOptions = {}) {
+  constructor(options: DemoStorageOptions = {}) {
+    refuseUnknownOptions('Demo storage', options, ['base', 'changes', 'closeBase', 'closeChanges']);
+    const { base, changes, closeBase = true, closeChanges = true } = options;
     this.base = base ?? new MemoryStorage({ name: 'empty' });
     this.changes = changes ?? new MemoryStorage({ name: 'changes' });
     if (!this.changes.supports.history) {

@@ -1,4 +1,11 @@
-import { ClosedError, InvalidArgumentError, POSKeyError, StorageError, UndoError } from '../../errors';
+import {
+  ClosedError,
+  InvalidArgumentError,
+  POSKeyError,
+  refuseUnknownOptions,
+  StorageError,
+  UndoError,
+} from '../../errors';
 import { formatTid, MAX_TID, ROOT_OID, tidFromTime, ZERO_TID, type Oid, type Tid } from '../../ids';
 import { supportsManifest } from '../capabilities';
 import { CommitLock } from '../commit-lock';
@@ -69,11 +76,7 @@ export class MemoryStorage implements Storage {
   #isClosed = false;
 
   constructor(options: MemoryStorageOptions = {}) {
-    for (const name of Object.keys(options)) {
-      if (name !== 'name') {
-        throw new InvalidArgumentError(`Memory storage has no option ${JSON.stringify(name)}; it has name.`);
-      }
-    }
+    refuseUnknownOptions('Memory storage', options, ['name']);
     this.name = options.name ?? 'memory';
     this.sortKey = `memory:${this.name}`;
     this.#lock = new CommitLock(this.name);

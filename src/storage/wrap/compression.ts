@@ -11,7 +11,7 @@
  * and can't read it back.)
  */
 import * as zlib from 'node:zlib';
-import { CorruptionError, InvalidArgumentError, UnsupportedError } from '../../errors';
+import { CorruptionError, InvalidArgumentError, refuseUnknownOptions, UnsupportedError } from '../../errors';
 import { formatOid } from '../../ids';
 import type { Oid, Tid } from '../../ids';
 import type { Storage } from '../interfaces';
@@ -44,14 +44,19 @@ export interface ZlibStorageOptions {
 
 /** A storage whose records are compressed with zlib, as by Python's `zc.zlibstorage`. */
 export class ZlibStorage extends TransformStorage {
-  constructor(base: Storage, { compress = true, level, zstd }: ZlibStorageOptions = {}) {
-    const options = level === undefined ? {} : { level };
+  constructor(base: Storage, options: ZlibStorageOptions = {}) {
+    refuseUnknownOptions('Zlib storage', options, ['compress', 'level', 'zstd']);
+    const { compress = true, level, zstd } = options;
+    if (level !== undefined && !(Number.isInteger(level) && level >= 1 && level <= 9)) {
+      throw new InvalidArgumentError(`The option level is a whole number from 1 to 9, not ${String(level)}.`);
+    }
+    const settings = level === undefined ? {} : { level };
     super(
       base,
       new Compression(
         'zlib',
         ZLIB,
-        compress ? (record) => zlib.deflateSync(record, options) : undefined,
+        compress ? (record) => zlib.deflateSync(record, settings) : undefined,
         zstd,
       ),
     );

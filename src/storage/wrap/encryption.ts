@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
-import { CorruptionError } from '../../errors';
+import { CorruptionError, refuseUnknownOptions } from '../../errors';
 import { formatOid, tidFromBytes, type Oid, type Tid } from '../../ids';
 import type { Storage } from '../interfaces';
 import { BlobEncryption } from './blob-encryption';
@@ -22,6 +22,7 @@ export interface EncryptedStorageOptions {
  */
 export class EncryptedStorage extends TransformStorage {
   constructor(base: Storage, options: EncryptedStorageOptions) {
+    refuseUnknownOptions('Encrypted storage', options, ['key', 'oldKeys']);
     super(base, new Encryption(options));
   }
 }

@@ -2,7 +2,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { ClosedError, ConflictError, POSKeyError } from '../../../src/errors';
 import { ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../../src/ids';
-import { DemoStorage, FileStorage, runSteps, type Storage } from '../../../src/storage';
+import { DemoStorage, FileStorage, MemoryStorage, runSteps, type Storage } from '../../../src/storage';
 import { commit, put, serialOf, undo } from '../file/commits';
 import { TemporaryDirectory } from '../file/directory';
 import { blobRecord, mappingRecord, plainHost } from '../file/records';
@@ -116,4 +116,10 @@ it('is stacked and taken off again', () => {
   expect(() => demo.load(77 as Oid)).toThrow(POSKeyError);
   expect(demo.newOid()).not.toBe(demo.newOid());
   demo.close();
+});
+
+test('a misspelt option is named: changes would go into memory, and be lost', () => {
+  expect(() => new DemoStorage({ chnages: new MemoryStorage() } as object)).toThrow(
+    'Demo storage has no option "chnages"; it has base, changes, closeBase, closeChanges.',
+  );
 });

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { createHash } from 'node:crypto';
 import * as zlib from 'node:zlib';
-import { CorruptionError, UnsupportedError } from '../../../src/errors';
+import { CorruptionError, InvalidArgumentError, UnsupportedError } from '../../../src/errors';
 import { oidFromBytes, parseTid, ROOT_OID, type Oid } from '../../../src/ids';
 import {
   FileStorage,
@@ -78,6 +78,13 @@ it('reads each kind where the codec is known, and says what is missing where not
   expect(base.load(1 as Oid).data.length).toBeLessThan(60);
   expect(Buffer.from(new ZlibStorage(base, { zstd }).load(1 as Oid).data).equals(long)).toBe(true);
   expect(() => new ZlibStorage(base).load(1 as Oid)).toThrow(UnsupportedError);
+});
+
+it('refuses options that it does not have', () => {
+  const base = new MemoryStorage();
+  for (const options of [{ lvel: 9 }, { level: 0 }, { level: 10 }, { level: '5' }]) {
+    expect(() => new ZlibStorage(base, options as object)).toThrow(InvalidArgumentError);
+  }
 });
 
 it('takes damage for damage', () => {

@@ -119,6 +119,7 @@ export class Layout {
 
   /** The values in the order of {@link written}. */
   valuesOf(state: State): unknown[] {
+    if (this.straight) return state.slice(1, this.top + 1);
     const values: unknown[] = [];
     for (const slot of this.slots) if (slot !== 0) values.push(state[slot]);
     return values;

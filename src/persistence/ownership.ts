@@ -25,7 +25,7 @@ export function setOwner(value: object, record: ObjectRecord): void {
  */
 export function claim(root: object, record: ObjectRecord, where: () => string): object {
   let foreign = false;
-  const held = new Map<ObjectRecord, ReadonlySet<object>>();
+  let held: Map<ObjectRecord, ReadonlySet<object>> | undefined;
   walkContainers(root, (value) => {
     if (staleReason(value) !== undefined) {
       checkNotStale(value, where());
@@ -34,7 +34,7 @@ export function claim(root: object, record: ObjectRecord, where: () => string): 
     }
     const owner = owners.get(value);
     if (owner === record) return;
-    if (owner === undefined || !heldBy(owner, held).has(value)) owners.set(value, record);
+    if (owner === undefined || !heldBy(owner, (held ??= new Map())).has(value)) owners.set(value, record);
     else foreign = true;
   });
   if (!foreign) return root;

@@ -100,18 +100,32 @@ function withOwn(value: object, children: unknown[]): unknown[] {
 
 /** Calls `visit` for each plain container reachable from `root` through plain values, once each. Iterative: depth costs no stack. */
 export function walkContainers(root: object, visit: (value: object, kind: Kind) => void): void {
+  const first = kindOf(root);
+  if (first > Kind.instance) return;
+  visit(root, first);
+  if (!isContainer(first)) return;
+  // Most hold scalars and persistent objects only.
+  let stack: object[] | undefined;
+  for (const child of childrenOf(root, first)) {
+    if (typeof child !== 'object' || child === null || kindOf(child) > Kind.instance) continue;
+    if (stack === undefined) stack = [child];
+    else stack.push(child);
+  }
+  if (stack !== undefined) walkFrom(root, stack, visit);
+}
+
+/** Goes on from plain values directly inside of `root`. */
+function walkFrom(root: object, stack: object[], visit: (value: object, kind: Kind) => void): void {
   const seen = new Set<object>([root]);
-  const stack: object[] = [root];
   for (let value = stack.pop(); value !== undefined; value = stack.pop()) {
+    if (seen.has(value)) continue;
+    seen.add(value);
     const kind = kindOf(value);
     if (kind > Kind.instance) continue;
     visit(value, kind);
     if (!isContainer(kind)) continue;
     for (const child of childrenOf(value, kind)) {
-      if (typeof child === 'object' && child !== null && !seen.has(child)) {
-        seen.add(child);
-        stack.push(child);
-      }
+      if (typeof child === 'object' && child !== null && !seen.has(child)) stack.push(child);
     }
   }
 }

@@ -1,5 +1,8 @@
 import type { Oid } from '../ids';
 
+/** Up to so many are looked through; a map costs more for few. */
+const FEW = 64;
+
 /**
  * The oids written into one record, and their numbers in the memo. They mostly come in ascending order, as new objects get
  * them: as long as they do, none of them can be there already, and no map is needed.
@@ -24,6 +27,10 @@ export class WrittenOids {
   /** The place of an oid, or -1. */
   find(oid: Oid): number {
     if (oid > this.greatest) return -1;
+    if (this.count <= FEW) {
+      const at = this.#oids.indexOf(oid);
+      return at < this.count ? at : -1;
+    }
     if (this.#places === undefined) {
       this.#places = new Map();
       for (let at = 0; at < this.count; at++) this.#places.set(this.#oids[at]!, at);

@@ -1,5 +1,6 @@
 import { POSKeyError } from '../../errors';
 import { ZERO_TID, type Oid, type Tid } from '../../ids';
+import { keepSpecimen } from '../../specimens';
 import type { BoundedRecord, LoadedRecord } from '../interfaces';
 import { BlockCache } from './block-cache';
 import { recordLength, type Checksums } from './checksums';
@@ -39,6 +40,8 @@ export class FileRecord implements BoundedRecord {
     return ((BigInt(this.#tidHigh) << 32n) | BigInt(this.#tidLow)) as Tid;
   }
 }
+
+keepSpecimen(new FileRecord(Buffer.alloc(0), 1, 0xffff_ffff));
 
 /** What a chain of back pointers leads to. */
 export interface ResolvedData {

@@ -18,7 +18,7 @@
  */
 import type { Oid, Tid } from '../ids';
 import type { BlobCapability, BlobReader, BlobSource } from './blob-interfaces';
-import type { MaintenanceCapability, PackCapability } from './maintenance-interfaces';
+import type { GroupCommitCall, MaintenanceCapability, PackCapability } from './maintenance-interfaces';
 import type { TransactionMetaData } from './transaction-meta';
 
 export type * from './blob-interfaces';
@@ -288,6 +288,7 @@ export interface Storage
     Partial<IterationCapability>,
     Partial<CurrentRecordCapability>,
     Partial<Omit<BlobCapability, keyof StoreBlobCall>>,
+    Partial<GroupCommitCall>,
     Partial<MaintenanceCapability> {
   /** For people: a path, `'memory'`, a URI without secrets. */
   readonly name: string;

@@ -1,4 +1,4 @@
-/** The capabilities that look after a database as a whole, as steps: part of the contract in interfaces.ts. */
+/** The capabilities that look after a database as a whole, most as steps: part of the contract in interfaces.ts. */
 import type { Oid } from '../ids';
 import type { Steps } from './steps';
 
@@ -31,6 +31,15 @@ export interface PackReport {
   readonly blobs: number;
   /** Bytes of the records and blobs removed. */
   readonly bytes: number;
+}
+
+/** Several commits that become durable together, for who has many at a time. Present where that saves something. */
+export interface GroupCommitCall {
+  /**
+   * Runs `work`, which commits transactions and does not give up the event loop. They are durable when this returns; until then nobody may
+   * be told of them. When this throws what `work` did not, it is not known which of them are stored.
+   */
+  commitTogether(work: () => void): void;
 }
 
 /** Looking after a database as a whole. */

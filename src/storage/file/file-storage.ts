@@ -1,4 +1,4 @@
-import { InvalidArgumentError, ReadOnlyError, StorageError, UndoError } from '../../errors';
+import { InvalidArgumentError, StorageError, UndoError } from '../../errors';
 import { formatTid, newTid, oidFromBigInt, oidToBigInt, type Oid, type Tid } from '../../ids';
 import { CommitLock } from '../commit-lock';
 import type {
@@ -19,6 +19,7 @@ import type { TransactionMetaData } from '../transaction-meta';
 import { selectUndoable } from '../undo-log';
 import { isBlob } from './blob-record';
 import { FileCommit } from './commit';
+import { CommitSync } from './commit-sync';
 import type { DataFile } from './data-file';
 import { writeFailure } from './errors';
 import type { ForeignTransaction } from './follow';
@@ -31,9 +32,6 @@ import { PackGate } from './pack-gate';
 import { PendingTransaction } from './pending';
 import { OpenedFileStorage } from './opened-file-storage';
 
-/** The index is saved after this many bytes of commits, or eight times its own size if that is more. */
-const CHECKPOINT_BYTES = 32 << 20;
-
 /** A pack goes all over the file: what it reads is worth no more memory, and not what others read. */
 const PACK_CACHE_BYTES = 2 << 20;
 
@@ -45,18 +43,18 @@ const PACK_CACHE_BYTES = 2 << 20;
 export class FileStorage extends OpenedFileStorage implements Storage {
   readonly #adapter = new MvccAdapter(this);
   readonly #commitLock: CommitLock;
+  readonly #sync: CommitSync;
   #commit: FileCommit | undefined;
   #lastOid: bigint;
   #isPacking = false;
   #removals = 0;
-  /** Bytes of a transaction that was given up may still be behind the end. */
-  #untidy = false;
 
   /** Opens or makes the file. `LockError` when another program has it open for writing, `FormatError` when it is none. */
   constructor(file: string, options: FileStorageOptions = {}) {
     super(file, options);
     this.#lastOid = maxBigInt(this.file.index.maxOid(), 0n);
     this.#commitLock = new CommitLock(file);
+    this.#sync = new CommitSync(this.system, this.options.durability !== 'normal');
   }
 
   registerDB(host: StorageHost): void {
@@ -69,19 +67,19 @@ export class FileStorage extends OpenedFileStorage implements Storage {
   }
 
   newOid(): Oid {
-    this.#checkWritable();
+    this.checkWritable();
     return oidFromBigInt(++this.#lastOid);
   }
 
   tpcBegin(txn: TransactionMetaData, tid?: Tid, status?: TransactionStatus): void {
-    this.#checkWritable();
+    this.checkWritable();
     const metadata = metadataOf(txn);
     this.#commitLock.acquire(txn);
     this.#begin(txn, metadata, tid, status);
   }
 
   async tpcBeginAsync(txn: TransactionMetaData, tid?: Tid, status?: TransactionStatus): Promise<void> {
-    this.#checkWritable();
+    this.checkWritable();
     const metadata = metadataOf(txn);
     await this.#commitLock.acquireAsync(txn);
     this.#begin(txn, metadata, tid, status);
@@ -148,13 +146,13 @@ export class FileStorage extends OpenedFileStorage implements Storage {
     if (pending.voted) return pending.resolved;
     const { fd } = this.file;
     try {
-      if (this.#untidy) this.system.truncate(fd, this.file.size);
-      this.#untidy = true;
+      if (this.untidy) this.system.truncate(fd, this.file.size);
+      this.untidy = true;
       pending.vote();
       // What follows the mark must not reach the disk after it.
-      if (this.options.durability !== 'normal') this.system.sync(fd);
+      this.#sync.written(fd);
     } catch (error) {
-      this.#discardTail();
+      this.discardTail();
       pending.voted = false;
       throw new StorageError(
         `The transaction could not be written to ${this.name}. Nothing was changed; make room, or look after the disk, and try again.`,
@@ -174,12 +172,11 @@ export class FileStorage extends OpenedFileStorage implements Storage {
     if (!pending.voted)
       throw new StorageError('Call tpcVote before tpcFinish.', { code: 'STORAGE_TRANSACTION' });
     try {
-      pending.markComplete();
-      this.system.sync(this.file.fd);
+      this.#sync.complete(this.file.fd, commit);
     } catch (error) {
       this.#fail(error);
     }
-    this.#untidy = false;
+    this.untidy = false;
     try {
       callback?.(pending.tid);
     } finally {
@@ -192,6 +189,22 @@ export class FileStorage extends OpenedFileStorage implements Storage {
     return Promise.resolve().then(() => this.tpcFinish(txn, callback));
   }
 
+  /** Many commits, for one sync (or two, as the option `durability` says). */
+  commitTogether(work: () => void): void {
+    this.checkWritable();
+    this.#sync.begin();
+    try {
+      work();
+    } finally {
+      try {
+        for (const commit of this.#sync.end(this.file.fd)) this.#durable(commit);
+      } catch (error) {
+        this.#fail(error);
+      }
+      this.checkpoint();
+    }
+  }
+
   tpcAbort(txn: TransactionMetaData): void {
     if (this.#commitLock.holder !== txn) {
       this.#commitLock.release(txn);
@@ -200,7 +213,7 @@ export class FileStorage extends OpenedFileStorage implements Storage {
     // An asynchronous begin has the lock a moment before it begins.
     const pending = this.#commit?.pending;
     try {
-      if (pending?.inFile) this.#discardTail();
+      if (pending?.inFile) this.discardTail();
       for (const step of pending?.undoOnAbort ?? []) step();
     } finally {
       this.#end(txn);
@@ -208,7 +221,7 @@ export class FileStorage extends OpenedFileStorage implements Storage {
   }
 
   *pack(options: PackOptions = {}): Steps<PackReport> {
-    this.#checkWritable();
+    this.checkWritable();
     if (this.#isPacking) throw new StorageError('A pack of this storage is under way.', { code: 'PACKING' });
     this.#isPacking = true;
     try {
@@ -265,7 +278,7 @@ export class FileStorage extends OpenedFileStorage implements Storage {
     status: TransactionStatus | undefined,
   ): void {
     try {
-      this.#checkWritable();
+      this.checkWritable();
       if (tid !== undefined && tid <= this.lastTid) {
         throw new InvalidArgumentError(
           `Transaction ${formatTid(tid)} can't follow ${formatTid(this.lastTid)} in ${this.name}: tids ascend.`,
@@ -305,12 +318,16 @@ export class FileStorage extends OpenedFileStorage implements Storage {
       if (back === 0) this.#removals++;
     }
     file.cache.grow(pending.end);
-    this.addChecksums(pending);
-    commit.finished();
+    if (!this.#sync.isTogether) this.#durable(commit);
     this.#adapter.committed(pending.tid, [...pending.records.keys()], txn);
     this.lastTid = pending.tid;
     this.#end(txn);
-    if (file.size - this.indexedTo > Math.max(CHECKPOINT_BYTES, file.index.size * 64)) this.saveIndex();
+    if (!this.#sync.isTogether) this.checkpoint();
+  }
+
+  #durable(commit: FileCommit): void {
+    this.addChecksums(commit.pending);
+    commit.finished();
   }
 
   protected override committedElsewhere(transactions: readonly ForeignTransaction[]): void {
@@ -328,16 +345,6 @@ export class FileStorage extends OpenedFileStorage implements Storage {
   #end(txn: TransactionMetaData): void {
     this.#commit = undefined;
     this.#commitLock.release(txn);
-  }
-
-  /** Takes away what a transaction that is given up left behind the end. If that fails, the next one does it. */
-  #discardTail(): void {
-    try {
-      this.system.truncate(this.file.fd, this.file.size);
-      this.#untidy = false;
-    } catch {
-      this.#untidy = true;
-    }
   }
 
   /** The last step of a commit failed: what is on disk is not known, and only opening the file again can tell. */
@@ -367,13 +374,13 @@ export class FileStorage extends OpenedFileStorage implements Storage {
     this.file = file;
     this.#removals++;
     if (packedTo > this.packedTo) this.packedTo = packedTo;
-    this.#untidy = false;
+    this.untidy = false;
     this.openChecksums(true);
     this.saveIndex();
   }
 
   #changing(txn: TransactionMetaData): FileCommit {
-    this.#checkWritable();
+    this.checkWritable();
     this.#commitLock.require(txn);
     return this.#commit!;
   }
@@ -381,11 +388,6 @@ export class FileStorage extends OpenedFileStorage implements Storage {
   #seen(oid: Oid): void {
     if (oid > this.#lastOid) this.#lastOid = BigInt(oid);
     else if (oid < 0) this.#lastOid = maxBigInt(this.#lastOid, oidToBigInt(oid));
-  }
-
-  #checkWritable(): void {
-    this.checkOpen();
-    if (this.readOnly) throw new ReadOnlyError(`${this.name} is open read-only.`);
   }
 }
 

@@ -1,5 +1,5 @@
 import * as path from 'node:path';
-import { ClosedError, ReadConflictError, UnsupportedError } from '../../errors';
+import { ClosedError, ReadConflictError, ReadOnlyError, UnsupportedError } from '../../errors';
 import { MAX_TID, newTid, ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../ids';
 import { references } from '../../record/index';
 import { supportsManifest } from '../capabilities';
@@ -36,6 +36,8 @@ const WRITING = { ...READING, undo: true, pack: true, restore: true, deleteObjec
 const BLOBS = { blobs: true, blobPaths: true };
 
 const HALF_HOUR = 30 * 60_000;
+/** The index is saved after this many bytes of commits, or eight times its own size if that is more. */
+const CHECKPOINT_BYTES = 32 << 20;
 
 /** A `Data.fs` that is open: everything that changes nothing, and what reading and writing share. */
 export abstract class OpenedFileStorage {
@@ -60,6 +62,8 @@ export abstract class OpenedFileStorage {
   #follower: Follower | undefined;
   /** How far the saved index reaches. */
   protected indexedTo: number;
+  /** Bytes of a transaction that was given up may still be behind the end. */
+  protected untidy = false;
 
   constructor(file: string, options: FileStorageOptions) {
     checkFileOptions(file, options);
@@ -213,6 +217,11 @@ export abstract class OpenedFileStorage {
     if (this.isClosed) throw this.closedError();
   }
 
+  protected checkWritable(): void {
+    this.checkOpen();
+    if (this.readOnly) throw new ReadOnlyError(`${this.name} is open read-only.`);
+  }
+
   protected closedError(): ClosedError {
     return new ClosedError(`The storage ${this.name} is closed.`);
   }
@@ -229,6 +238,22 @@ export abstract class OpenedFileStorage {
         path: `${this.name}.index`,
         message: `The index of ${this.name} could not be saved: ${String(error)}. Opening it will take longer.`,
       });
+    }
+  }
+
+  /** Saves the index when enough was committed since it was saved last. */
+  protected checkpoint(): void {
+    const { index, size } = this.file;
+    if (size - this.indexedTo > Math.max(CHECKPOINT_BYTES, index.size * 64)) this.saveIndex();
+  }
+
+  /** Takes away what a transaction that is given up left behind the end. If that fails, the next one does it. */
+  protected discardTail(): void {
+    try {
+      this.system.truncate(this.file.fd, this.file.size);
+      this.untidy = false;
+    } catch {
+      this.untidy = true;
     }
   }
 

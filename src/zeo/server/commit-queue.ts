@@ -49,6 +49,14 @@ export class CommitQueue<Owner extends object> {
     setImmediate(next.granted);
   }
 
+  /** Takes the next one out of the queue, if it `fits`: the holder does its work with its own. */
+  takeNext(fits: (owner: Owner) => boolean): Owner | undefined {
+    const [next] = this.#waiting;
+    if (!next || !fits(next.owner)) return undefined;
+    this.#waiting.shift();
+    return next.owner;
+  }
+
   #take(owner: Owner): void {
     this.#holder = owner;
     this.#since = Date.now();

@@ -18,6 +18,8 @@ import { HANDSHAKE_LIMIT, letterOfAnswer, STATUS_REQUEST } from '../wire/handsha
 import { tuple, type WireValue } from '../wire/values';
 import { blobMessages } from './blob-transfer';
 import type { HostedStorage } from './hosted-storage';
+import type { InvalidationBatch } from './invalidation-batch';
+import { Later } from './later';
 import type { ServerLogger } from './logger';
 import { callMethod, UnknownMethodError, type MethodContext, type MethodResult } from './methods';
 import { Session, type SessionConnection } from './session';
@@ -117,6 +119,18 @@ export class ClientConnection implements SessionConnection {
     if (this.socket.writableLength > HOLD_BYTES) this.release();
   }
 
+  sendBatch(batch: InvalidationBatch, from: number, to: number): void {
+    if (!this.#closed) this.#send(batch.bytes(this.#codec!, from, to));
+  }
+
+  cork(): void {
+    this.socket.cork();
+  }
+
+  uncork(): void {
+    this.socket.uncork();
+  }
+
   /** Lets go what was held back to leave with what follows it. */
   release(): void {
     if (!this.#held) return;
@@ -184,7 +198,12 @@ export class ClientConnection implements SessionConnection {
     } catch (error) {
       return this.#failed(message, wantsReply, error);
     }
-    if (result instanceof Promise) {
+    if (result instanceof Later) {
+      result.whenDone(
+        (value) => wantsReply && this.#reply(message, value),
+        (error) => this.#failed(message, wantsReply, error),
+      );
+    } else if (result instanceof Promise) {
       result.then(
         (value) => wantsReply && this.#reply(message, value),
         (error: unknown) => this.#failed(message, wantsReply, error),

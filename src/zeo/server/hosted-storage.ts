@@ -4,7 +4,9 @@ import { formatOid, oidToBytes, tidToBytes, timeOfTid, type Oid, type Tid } from
 import type { Conflict, Storage, StorageHost } from '../../storage/index';
 import { className, references } from '../../record/index';
 import { tuple, type WireTuple } from '../wire/values';
+import type { GroupMember } from './commit-group';
 import { CommitQueue } from './commit-queue';
+import { InvalidationBatch } from './invalidation-batch';
 import { InvalidationQueue } from './invalidation-queue';
 import type { ServerLogger } from './logger';
 import { mergeByClass } from './merge-by-class';
@@ -13,6 +15,8 @@ import { mergeByClass } from './merge-by-class';
 export interface StorageClient {
   /** Others committed: a tid and a list of oids, as they travel; the same object for all clients, so that it is encoded once. */
   invalidated(changes: WireTuple): void;
+  /** As {@link invalidated}, for the commits `from` up to `to` of several. */
+  invalidatedBy(batch: InvalidationBatch, from: number, to: number): void;
   /** It is not known what changed: the client must connect anew and verify its cache. */
   restart(reason: string): void;
   /** The storage's size changed without a commit of this client. */
@@ -31,6 +35,15 @@ export interface HostedStorageOptions {
   readonly packGc: boolean;
   /** Directory of an object's blob files, where clients may share it. */
   readonly sharedBlobDirectory: ((oid: Oid) => string) | undefined;
+}
+
+/** A client's transaction that was committed. */
+export interface ClientCommit {
+  readonly tid: Tid;
+  readonly oids: readonly Oid[];
+  readonly by: StorageClient;
+  /** The client's name for it. */
+  readonly key: string;
 }
 
 /** Finished transactions whose outcome is remembered for clients that lost their connection meanwhile. */
@@ -54,7 +67,7 @@ export interface StorageStats {
 /** One storage with what all its clients share: invalidations, the turn to commit, counters. */
 export class HostedStorage implements StorageHost {
   readonly clients = new Set<StorageClient>();
-  readonly commits = new CommitQueue<StorageClient>();
+  readonly commits = new CommitQueue<GroupMember>();
   readonly stats: StorageStats = {
     loads: 0,
     stores: 0,
@@ -119,11 +132,34 @@ export class HostedStorage implements StorageHost {
   }
 
   /** A client's transaction was committed. */
-  committed(tid: Tid, oids: readonly Oid[], by: StorageClient, key: string): void {
+  committed(commit: ClientCommit): void {
+    this.#note(commit);
+    this.#tell(commit.tid, commit.oids, commit.by);
+  }
+
+  /**
+   * Several were committed. Who has none of them is told of all; who has is told of those before its own, and is to be told of its own
+   * and the following ones in the order of the commits.
+   */
+  committedTogether(commits: readonly ClientCommit[]): InvalidationBatch {
+    const places = new Map<StorageClient, number>();
+    commits.forEach((commit, place) => {
+      this.#note(commit);
+      places.set(commit.by, place);
+    });
+    const batch = new InvalidationBatch(commits.map(({ tid, oids }) => toWire(tid, oids)));
+    for (const client of this.clients) {
+      const count = places.get(client) ?? commits.length;
+      if (count > 0) client.invalidatedBy(batch, 0, count);
+    }
+    return batch;
+  }
+
+  #note({ tid, oids, key }: ClientCommit): void {
+    this.stats.commits++;
     this.#outcomes.set(key, tid);
     if (this.#outcomes.size > OUTCOMES) this.#outcomes.delete(this.#outcomes.keys().next().value!);
     this.#queue.push(tid, oids);
-    this.#tell(tid, oids, by);
   }
 
   invalidate(tid: Tid, oids: readonly Oid[]): void {
@@ -210,10 +246,7 @@ export class HostedStorage implements StorageHost {
   }
 
   #tell(tid: Tid, oids: readonly Oid[], by: StorageClient | undefined): void {
-    const changes = tuple(
-      tidToBytes(tid),
-      oids.map((oid) => oidToBytes(oid)),
-    );
+    const changes = toWire(tid, oids);
     for (const client of this.clients) if (client !== by) client.invalidated(changes);
   }
 
@@ -254,4 +287,11 @@ export class HostedStorage implements StorageHost {
       );
     }
   }
+}
+
+function toWire(tid: Tid, oids: readonly Oid[]): WireTuple {
+  return tuple(
+    tidToBytes(tid),
+    oids.map((oid) => oidToBytes(oid)),
+  );
 }

@@ -22,13 +22,14 @@ import { itemsOf, tuple, type WireValue } from '../wire/values';
 import { BlobUpload } from './blob-transfer';
 import { describeStorage } from './describe-storage';
 import { extensions } from './extensions';
+import type { Later } from './later';
 import { nextRecord } from './record-cursor';
 import { runBetween } from './run-between';
 import type { Session } from './session';
 import { undoInfo } from './undo-info';
 
 /** A method's result: a value, or the promise of one. */
-export type MethodResult = WireValue | undefined | Promise<WireValue | undefined>;
+export type MethodResult = WireValue | undefined | Promise<WireValue | undefined> | Later;
 
 /** What a method is called with. */
 export interface MethodContext {

@@ -4,8 +4,11 @@ import { type Storage, TransactionMetaData } from '../../storage/index';
 import { transactionKey } from '../wire/arguments';
 import { tuple, type WireTuple, type WireValue } from '../wire/values';
 import { BlobUpload } from './blob-transfer';
-import type { HostedStorage, StorageClient } from './hosted-storage';
+import { commitGroup, isSmall, type GroupMember, type GroupResult } from './commit-group';
+import type { HostedStorage } from './hosted-storage';
+import type { InvalidationBatch } from './invalidation-batch';
 import { ClientIterators } from './iterators';
+import { Later } from './later';
 import type { ServerLogger } from './logger';
 import { TransactionLog, type LoggedOperation, type TransactionLimits } from './transaction-log';
 import { prepareCommit } from './vote';
@@ -18,6 +21,11 @@ export interface SessionConnection {
   oneWay(name: string, args: WireValue): void;
   /** Sends the same one-way message as others of the storage: it is encoded once. */
   broadcast(name: string, args: WireValue): void;
+  /** Sends the batch's messages about commits `from` up to `to`. */
+  sendBatch(batch: InvalidationBatch, from: number, to: number): void;
+  /** What is sent between these leaves together. */
+  cork(): void;
+  uncork(): void;
   /** Ends the connection. */
   close(reason: string): void;
 }
@@ -31,7 +39,7 @@ export interface SessionOptions {
 }
 
 /** One client of one storage: its transaction and its iterators. */
-export class Session implements StorageClient {
+export class Session implements GroupMember {
   readonly iterators = new ClientIterators();
   transaction: TransactionLog | undefined;
   upload: BlobUpload | undefined;
@@ -40,6 +48,8 @@ export class Session implements StorageClient {
   #voting = false;
   #locked = false;
   #changed: Oid[] = [];
+  /** The answer to a commit at once, from the call until it is given. */
+  #later: Later | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -57,6 +67,10 @@ export class Session implements StorageClient {
 
   invalidated(changes: WireTuple): void {
     this.connection.broadcast('invalidateTransaction', changes);
+  }
+
+  invalidatedBy(batch: InvalidationBatch, from: number, to: number): void {
+    this.connection.sendBatch(batch, from, to);
   }
 
   restart(reason: string): void {
@@ -117,12 +131,53 @@ export class Session implements StorageClient {
 
   /**
    * Votes, and finishes in the same turn unless the client is to merge conflicts first: the tid, or None, with the answer of `vote`.
-   * The commit lock is held for no round trip to the client.
+   * The commit lock is held for no round trip to the client, and those who wait for it commit together where the storage can.
    */
-  commit(id: WireValue | undefined): Promise<WireValue> {
+  commit(id: WireValue | undefined): Later {
     const log = this.require(id);
     const turn = this.#takeTurn();
-    return turn ? turn.then(() => this.#prepareAndFinish(log)) : this.#prepareAndFinish(log);
+    const later = (this.#later = new Later());
+    const begin = (): void => this.#commitNow(log, later);
+    // What others have sent meanwhile is read first, so that they can take part.
+    if (turn) void turn.then(begin);
+    else setImmediate(begin);
+    return later;
+  }
+
+  #commitNow(log: TransactionLog, later: Later): void {
+    const { commits, storage } = this.hosted;
+    // It may have been aborted just before.
+    if (this.transaction === log && this.groupable && storage.commitTogether) {
+      const next = (): GroupMember | undefined =>
+        commits.takeNext(({ groupable }) => groupable !== undefined);
+      if (commitGroup(this.hosted, this, next)) return;
+    }
+    this.#prepareAndFinish(log).then(
+      (value) => later.succeed(value),
+      (error: unknown) => later.fail(error),
+    );
+  }
+
+  get groupable(): TransactionLog | undefined {
+    const { transaction } = this;
+    return this.#later && transaction && isSmall(transaction) ? transaction : undefined;
+  }
+
+  concluded(result: GroupResult): void {
+    const later = this.#later!;
+    if ('error' in result) {
+      this.#forget();
+      return later.fail(result.error);
+    }
+    if ('conflicts' in result) {
+      this.#endTurn();
+      return later.succeed(tuple(null, result.conflicts));
+    }
+    this.connection.cork();
+    this.sizeChanged();
+    this.#forget();
+    later.succeed(tuple(tidToBytes(result.tid), result.answer));
+    this.connection.uncork();
   }
 
   async #prepareAndFinish(log: TransactionLog): Promise<WireValue> {
@@ -188,9 +243,8 @@ export class Session implements StorageClient {
       this.#forget();
       throw error;
     }
-    this.hosted.stats.commits++;
     // Nothing else runs between the commit and these lines: what was loaded before it left before them.
-    this.hosted.committed(tid, this.#changed, this, log.key);
+    this.hosted.committed({ tid, oids: this.#changed, by: this, key: log.key });
     this.sizeChanged();
     this.#forget();
     return tid;
@@ -231,6 +285,7 @@ export class Session implements StorageClient {
     clearTimeout(this.#timer);
     this.#voting = false;
     this.#locked = false;
+    this.#later = undefined;
     this.hosted.commits.release(this);
   }
 

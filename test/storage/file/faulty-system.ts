@@ -100,7 +100,7 @@ export class ForgetfulSystem implements FileSystem {
     for (let start = 0; start < now.length; start += 512) {
       const end = Math.min(start + 512, now.length);
       if (keep(start / 512)) now.copy(left, start, start, end);
-      else synced.copy(left, start, start, Math.min(end, synced.length));
+      else if (start < synced.length) synced.copy(left, start, start, Math.min(end, synced.length));
     }
     // The length may have reached the disk or not.
     return keep(-1) ? left : left.subarray(0, Math.max(synced.length, 0));

@@ -7,30 +7,10 @@ import { TransactionMetaData } from '../../../src/storage';
 import { blobRecord, record, textOf } from '../../../src/testing';
 import { ClientDisconnected, ClientStorage, type ClientStorageOptions } from '../../../src/zeo';
 import { startRelay } from '../raw-peer';
-import { ServerThread, type RunningServer, type ServedStorage } from '../server-thread';
+import { serversAndClients } from './servers-and-clients';
 
-const thread = new ServerThread();
-const open: ClientStorage[] = [];
-const running: RunningServer[] = [];
+const { thread, start, connect } = serversAndClients('file');
 let made = 0;
-
-afterEach(() => {
-  for (const client of open.splice(0)) client.close();
-  for (const server of running.splice(0)) thread.stop(server);
-});
-afterAll(() => thread.close());
-
-function start(served: Partial<ServedStorage> = {}): RunningServer {
-  const server = thread.start({ kind: 'file', ...served });
-  running.push(server);
-  return server;
-}
-
-function connect(port: number, options: ClientStorageOptions = {}): ClientStorage {
-  const client = new ClientStorage(`127.0.0.1:${port}`, { retryDelay: 20, waitTimeout: 5000, ...options });
-  open.push(client);
-  return client;
-}
 
 function newDirectory(): string {
   return join(thread.directory, `blobs-${++made}`);

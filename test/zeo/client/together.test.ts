@@ -11,36 +11,18 @@ import { blobRecord, record, textOf } from '../../../src/testing';
 import { ClientCacheError, ClientStorage, type ClientStorageOptions } from '../../../src/zeo';
 import { freePort, ServerProcess } from '../program';
 import { startRelay } from '../raw-peer';
-import { bundlePath, ServerThread, type RunningServer, type ServedStorage } from '../server-thread';
+import { bundlePath } from '../server-thread';
+import { serversAndClients } from './servers-and-clients';
 
-const thread = new ServerThread();
-const open: { close(): void }[] = [];
-const running: RunningServer[] = [];
+const { thread, start, connect, keep } = serversAndClients('sqlite');
 const children: ChildProcess[] = [];
 
 afterEach(() => {
-  for (const each of open.splice(0)) each.close();
   for (const child of children.splice(0)) child.kill('SIGKILL');
-  for (const server of running.splice(0)) thread.stop(server);
 });
-afterAll(() => thread.close());
-
-function start(served: Partial<ServedStorage> = {}): RunningServer {
-  const server = thread.start({ kind: 'sqlite', ...served });
-  running.push(server);
-  return server;
-}
-
-function connect(port: number, options: ClientStorageOptions = {}): ClientStorage {
-  const client = new ClientStorage(`127.0.0.1:${port}`, { retryDelay: 20, waitTimeout: 5000, ...options });
-  open.push(client);
-  return client;
-}
 
 function database(port: number): DB {
-  const db = new DB(connect(port));
-  open.unshift(db);
-  return db;
+  return keep(new DB(connect(port)));
 }
 
 async function take(changes: AsyncGenerator<Change>, count: number): Promise<Change[]> {

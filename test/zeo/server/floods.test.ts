@@ -285,6 +285,7 @@ it('what was committed is put into bytes once for all who are told', async () =>
   const told: unknown[] = [];
   const client = {
     invalidated: (changes: unknown) => void told.push(changes),
+    invalidatedBy: () => undefined,
     restart: () => undefined,
     sizeChanged: () => undefined,
   };

@@ -7,10 +7,10 @@ import { isManaged } from './classes';
 import { emptyNote, INSIDE, isAsNoted, noteOf, shallowNoteOf, type Note } from './exposure';
 import { StaleValueError } from './errors';
 import { followInside } from './following';
-import { replaceWatched } from './letting-go';
 import { ownerOf, setOwner } from './ownership';
 import { seal, type DropReason, type Unsealable } from './sealing';
-import { Place, Status, type ObjectRecord } from './stamp';
+import { recordOf, Status, type ObjectRecord } from './stamp';
+import { isClean, WatchQueue } from './watch-queue';
 
 /** So many exposed objects are watched across a transaction boundary. */
 const WATCH_LIMIT = 1000;
@@ -19,20 +19,10 @@ const STALE_LIMIT = 1000;
 
 type OnChange = (object: object, record: ObjectRecord) => void;
 
-const NONE: readonly object[] = [];
-
 export class Exposures {
   readonly #cache: ObjectCacheImpl;
   readonly #onChange: OnChange;
-  /**
-   * Objects with notes, and beside them their records: in the order in which they stop being watched, from `#head` on. A commit goes through all of them, so a boundary does no more than
-   * take off those that are too many.
-   */
-  #objects: object[] = [];
-  #records: ObjectRecord[] = [];
-  #head = 0;
-  /** So many in the list have no notes any more. */
-  #idle = 0;
+  readonly #queue: WatchQueue;
   /** Watched values inside managed collections, for look-up. */
   readonly #inside = new WeakMap<ObjectRecord, Set<object>>();
   /** Bytes whose state is gone: they can't be sealed, so a change is noticed late, but not never. */
@@ -51,14 +41,12 @@ export class Exposures {
 
   constructor(cache: ObjectCacheImpl, onChange: OnChange) {
     this.#cache = cache;
+    this.#queue = new WatchQueue(cache);
     this.#onChange = onChange;
   }
 
   get count(): number {
-    let count = 0;
-    for (let i = this.#head; i < this.#records.length; i++)
-      if (this.#isWatched(this.#records[i]!)) count += 1;
-    return count;
+    return this.#queue.count;
   }
 
   /** The program gets hold of a value that it did not have. Returns what it is to get: a tuple with references is made anew when they are followed. */
@@ -93,15 +81,14 @@ export class Exposures {
 
   /** Whether all that is watched of an object is as it was. */
   isClean(record: ObjectRecord): boolean {
-    for (let note = record.watch; note !== undefined; note = note.next) if (!isAsNoted(note)) return false;
-    return true;
+    return isClean(record);
   }
 
   /** Marks what was changed inside as changed. Throws what the jar throws when it takes no changes; then they are dropped, not kept for ever. */
   flush(): void {
-    const records = this.#records;
-    for (let i = this.#head; i < records.length; i++) {
-      if (this.#wasChanged(records[i]!)) this.#onChange(this.#objects[i]!, records[i]!);
+    for (const object of this.#queue.changed()) {
+      const record = recordOf(object)!;
+      if (record.status === Status.saved) this.#onChange(object, record);
     }
     if (this.#staleBytes.length > 0) this.#checkStaleBytes();
     if (this.#staleProxies.length > 0) this.#checkStaleProxies();
@@ -109,11 +96,7 @@ export class Exposures {
 
   /** The objects that {@link flush} would mark, without marking them: for abort. */
   takeChanged(): object[] {
-    const changed: object[] = [];
-    for (let i = this.#head; i < this.#records.length; i++) {
-      if (this.#wasChanged(this.#records[i]!)) changed.push(this.#objects[i]!);
-    }
-    return changed;
+    return this.#queue.changed();
   }
 
   /** An object was saved: compare from here. */
@@ -138,46 +121,23 @@ export class Exposures {
       this.#inside.set(record, values);
     }
     if (kept === undefined) this.forget(record);
-    else record.watch = kept;
+    else {
+      this.#queue.leave(record);
+      record.watch = kept;
+    }
   }
 
   /** Forgets the watched values of an object. */
   forget(record: ObjectRecord): void {
     if (record.watch === undefined) return;
+    this.#queue.leave(record);
     record.watch = undefined;
-    if ((record.place & Place.watched) !== 0) this.#idle += 1;
+    this.#queue.idle(record);
   }
 
-  /**
-   * Keeps the number of watched objects bounded: the longest unread are watched no more. Returns those of them that must be dropped for that. An object that was read since it was last looked at stays, and is looked at again after all others.
-   */
+  /** Keeps the number of watched objects bounded. Returns those that must be dropped for that. */
   trim(bound: number): readonly object[] {
-    const limit = Math.min(WATCH_LIMIT, bound);
-    if (this.#idle > 0 && this.#idle * 2 >= this.#length) this.#tidy();
-    let excess = this.#length - limit;
-    if (excess <= 0) return NONE;
-    const dropped: object[] = [];
-    for (let looks = 2 * this.#length; excess > 0 && looks > 0; looks--) {
-      const object = this.#objects[this.#head]!;
-      const record = this.#records[this.#head]!;
-      this.#head += 1;
-      if (!this.#isWatched(record)) {
-        this.#idle -= 1;
-        excess -= 1;
-        if (record.cache === this.#cache) record.place &= ~Place.watched;
-      } else if (record.ready === 0 && record.status === Status.saved && this.isClean(record)) {
-        excess -= 1;
-        record.place &= ~Place.watched;
-        if (!isManaged(object) && replaceWatched(record)) record.watch = undefined;
-        else dropped.push(object);
-      } else {
-        record.ready = 0;
-        this.#objects.push(object);
-        this.#records.push(record);
-      }
-    }
-    if (this.#head > this.#length) this.#close();
-    return dropped;
+    return this.#queue.trim(Math.min(WATCH_LIMIT, bound));
   }
 
   /** The state of an object goes. */
@@ -193,66 +153,20 @@ export class Exposures {
   }
 
   clear(): void {
-    this.#objects = [];
-    this.#records = [];
-    this.#head = 0;
-    this.#idle = 0;
+    this.#queue.clear();
     this.#staleBytes = [];
     this.#staleProxies = [];
   }
 
-  get #length(): number {
-    return this.#records.length - this.#head;
-  }
-
-  /** Whether a record in the list is (still) this cache's, with notes. */
-  #isWatched(record: ObjectRecord): boolean {
-    return record.watch !== undefined && record.cache === this.#cache;
-  }
-
-  #wasChanged(record: ObjectRecord): boolean {
-    return record.status === Status.saved && !this.isClean(record) && record.cache === this.#cache;
-  }
-
   #add(object: object, record: ObjectRecord, note: Note): void {
     if (note.slot === INSIDE) this.#noteInside(record, note.source);
-    if (record.watch === undefined) this.#enlist(object, record);
-    else if (note.slot !== INSIDE) unlink(record, note.slot);
+    if (record.watch === undefined) this.#queue.enlist(object, record);
+    else {
+      this.#queue.leave(record);
+      if (note.slot !== INSIDE) unlink(record, note.slot);
+    }
     note.next = record.watch;
     record.watch = note;
-  }
-
-  #enlist(object: object, record: ObjectRecord): void {
-    if ((record.place & Place.watched) !== 0) {
-      this.#idle -= 1;
-      return;
-    }
-    record.place |= Place.watched;
-    this.#objects.push(object);
-    this.#records.push(record);
-  }
-
-  /** Takes those without notes off the list. */
-  #tidy(): void {
-    const [objects, records]: [object[], ObjectRecord[]] = [[], []];
-    for (let i = this.#head; i < this.#records.length; i++) {
-      const record = this.#records[i]!;
-      if (this.#isWatched(record)) {
-        objects.push(this.#objects[i]!);
-        records.push(record);
-      } else if (record.cache === this.#cache) record.place &= ~Place.watched;
-    }
-    this.#objects = objects;
-    this.#records = records;
-    this.#head = 0;
-    this.#idle = 0;
-  }
-
-  /** Closes the gap before the head. */
-  #close(): void {
-    this.#objects = this.#objects.slice(this.#head);
-    this.#records = this.#records.slice(this.#head);
-    this.#head = 0;
   }
 
   #noteInside(record: ObjectRecord, value: object): void {

@@ -4,14 +4,20 @@
  */
 import { types } from 'node:util';
 import { cloneValue } from './cloning';
-import { isFlat, type Note } from './exposure';
-import { seal, type Unsealable } from './sealing';
-import type { ObjectRecord } from './stamp';
+import { isFlat, isFlatList, type Note } from './exposure';
+import { retire, seal, type Unsealable } from './sealing';
+import type { ObjectRecord, State } from './stamp';
 import { Kind, kindOf } from './values';
 
 /** Gives an object with tracked fields copies of the values that are watched, and seals these. False, and nothing was done, when aliases between its values would get lost. */
 export function replaceWatched(record: ObjectRecord): boolean {
   const { state } = record;
+  const first = record.watch!;
+  if (isFlatList(first) && first.next === undefined && isOnlyValue(first, state)) {
+    state[first.slot] = first.items;
+    retire(first.source);
+    return true;
+  }
   let plain = 0;
   for (let slot = 1; slot < state.length; slot++) {
     const value = state[slot];
@@ -27,6 +33,16 @@ export function replaceWatched(record: ObjectRecord): boolean {
   for (let note = record.watch; note !== undefined; note = note.next) {
     state[note.slot] = cloneFlat(note);
     seal(note.source, 'eviction', NOTHING_ELSE);
+  }
+  return true;
+}
+
+/** Whether the value of a note stands where it says, and no other plain value in the state. */
+function isOnlyValue({ slot, source }: Note, state: State): boolean {
+  for (let i = 1; i < state.length; i++) {
+    const value = state[i];
+    if (typeof value !== 'object' || value === null) continue;
+    if (i === slot ? value !== source : kindOf(value) <= Kind.instance) return false;
   }
   return true;
 }

@@ -70,7 +70,7 @@ export interface Unsealable {
 /** Seals everything in `root`. */
 export function seal(root: object, reason: DropReason, unsealable: Unsealable): void {
   walkContainers(root, (value, kind) => {
-    if (stale.has(value)) return;
+    if (stale.has(value) || isEmptyTuple(value)) return;
     stale.set(value, MARKS[reason][Object.isFrozen(value) ? 1 : 0]);
     if (types.isProxy(value)) unsealable.proxy(value);
     else if (kind === Kind.map) refuse(value, MAP_METHODS);
@@ -79,6 +79,17 @@ export function seal(root: object, reason: DropReason, unsealable: Unsealable): 
     else if (kind !== Kind.scalar) Object.freeze(value);
     else if (!(value instanceof URL)) unsealable.bytes(bytesOf(value as ArrayBufferView));
   });
+}
+
+/** Nothing can be done to an empty tuple, and one stands for all: the reader of pickles gives the same to every object. */
+function isEmptyTuple(value: object): boolean {
+  return Array.isArray(value) && value.length === 0 && Object.isFrozen(value);
+}
+
+/** Seals an array that is not frozen and holds no plain values, whose state was evicted. */
+export function retire(array: object): void {
+  stale.set(array, MARKS.eviction[0]);
+  Object.freeze(array);
 }
 
 const MAP_METHODS = ['set', 'delete', 'clear'];

@@ -338,6 +338,16 @@ describe('what a dropped state reached', () => {
     jar.commit();
     expect([Object.isFrozen(again().other!.a), Object.isFrozen(again().other!.b)]).toEqual([true, false]);
   });
+
+  test('an empty tuple, of which there is only one, does not become stale with an object that held it', () => {
+    const { box, jar, again } = stored(Object.freeze([]));
+    void box.a;
+    box.b = 1;
+    jar.abort();
+    box.b = box.a;
+    jar.commit();
+    expect([again().a, again().b, Object.isFrozen(again().b)]).toEqual([[], [], true]);
+  });
 });
 
 describe('two connections', () => {

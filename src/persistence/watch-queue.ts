@@ -1,0 +1,168 @@
+/**
+ * The objects of a cache whose plain values are watched, in the order in which they stop being watched. Each commit compares all of them, so that a transaction boundary lets go of those
+ * that are too many, and does no more.
+ */
+import type { ObjectCacheImpl } from './cache';
+import { isManaged } from './classes';
+import { isAsNoted } from './exposure';
+import { replaceWatched } from './letting-go';
+import { ListCopies } from './list-copies';
+import { Place, Status, type ObjectRecord } from './stamp';
+
+const NONE: readonly object[] = [];
+
+/** Whether all that is watched of an object is as it was. */
+export function isClean(record: ObjectRecord): boolean {
+  for (let note = record.watch; note !== undefined; note = note.next) if (!isAsNoted(note)) return false;
+  return true;
+}
+
+export class WatchQueue {
+  readonly #cache: ObjectCacheImpl;
+  #objects: object[] = [];
+  /** Their records, beside them. Both begin at `#head`. */
+  #records: ObjectRecord[] = [];
+  #head = 0;
+  /** So many of them have no notes any more. */
+  #idle = 0;
+  /** Of the first ones, what they held. */
+  readonly #copies = new ListCopies();
+  /** Those before this index were here at the last boundary already, and are worth a copy. */
+  #lasting = 0;
+
+  constructor(cache: ObjectCacheImpl) {
+    this.#cache = cache;
+  }
+
+  get length(): number {
+    return this.#records.length - this.#head;
+  }
+
+  /** How many are watched. */
+  get count(): number {
+    let count = 0;
+    for (let i = this.#head; i < this.#records.length; i++)
+      if (this.#isWatched(this.#records[i]!)) count += 1;
+    return count;
+  }
+
+  /** An object has got its first note. */
+  enlist(object: object, record: ObjectRecord): void {
+    if ((record.place & Place.watched) !== 0) {
+      this.#idle -= 1;
+      return;
+    }
+    record.place |= Place.watched;
+    this.#objects.push(object);
+    this.#records.push(record);
+  }
+
+  /** The notes of an object are going to be others. */
+  leave(record: ObjectRecord): void {
+    if (record.watch !== undefined) this.#copies.leave(record.watch);
+  }
+
+  /** An object has no notes any more. */
+  idle(record: ObjectRecord): void {
+    if ((record.place & Place.watched) !== 0) this.#idle += 1;
+  }
+
+  /** Those in which something was changed. */
+  changed(): object[] {
+    const changed: object[] = [];
+    const records = this.#records;
+    const copies = this.#copies;
+    const cursor = copies.start();
+    const uncopied = this.#head + copies.length;
+    for (let next = copies.next(cursor); next >= 0; next = copies.next(cursor)) {
+      const i = this.#head + next;
+      if (this.#wasChanged(records[i]!)) changed.push(this.#objects[i]!);
+    }
+    for (let i = uncopied; i < records.length; i++) {
+      if (this.#wasChanged(records[i]!)) changed.push(this.#objects[i]!);
+      if (i < this.#lasting) copies.push(records[i]!);
+    }
+    return changed;
+  }
+
+  /**
+   * At a transaction boundary: the longest unread beyond `limit` are watched no more. Returns those of them that must be dropped for that. An object that was read since it was last looked at stays, and is looked at again after all others.
+   */
+  trim(limit: number): readonly object[] {
+    if (this.#idle > 0 && this.#idle * 2 >= this.length) this.#tidy();
+    const dropped = this.length > limit ? this.#letGo(this.length - limit) : NONE;
+    this.#lasting = this.#records.length;
+    return dropped;
+  }
+
+  clear(): void {
+    this.#objects = [];
+    this.#records = [];
+    this.#head = 0;
+    this.#idle = 0;
+    this.#copies.clear();
+    this.#lasting = 0;
+  }
+
+  #letGo(count: number): readonly object[] {
+    const dropped: object[] = [];
+    const objects = this.#objects;
+    const records = this.#records;
+    let excess = count;
+    for (let looks = 2 * this.length; excess > 0 && looks > 0; looks--) {
+      const object = objects[this.#head]!;
+      const record = records[this.#head]!;
+      this.#head += 1;
+      if (this.#copies.length > 0) this.#copies.shift();
+      if (!this.#isWatched(record)) {
+        this.#idle -= 1;
+        excess -= 1;
+        if (record.cache === this.#cache) record.place &= ~Place.watched;
+      } else if (record.ready === 0 && record.status === Status.saved && isClean(record)) {
+        excess -= 1;
+        record.place &= ~Place.watched;
+        if (!isManaged(object) && replaceWatched(record)) record.watch = undefined;
+        else dropped.push(object);
+      } else {
+        record.ready = 0;
+        objects.push(object);
+        records.push(record);
+      }
+    }
+    if (this.#head > this.length) this.#close();
+    return dropped;
+  }
+
+  /** Whether a record in the list is (still) this cache's, with notes. */
+  #isWatched(record: ObjectRecord): boolean {
+    return record.watch !== undefined && record.cache === this.#cache;
+  }
+
+  #wasChanged(record: ObjectRecord): boolean {
+    return record.status === Status.saved && !isClean(record) && record.cache === this.#cache;
+  }
+
+  /** Takes those without notes off. */
+  #tidy(): void {
+    const [objects, records]: [object[], ObjectRecord[]] = [[], []];
+    for (let i = this.#head; i < this.#records.length; i++) {
+      const record = this.#records[i]!;
+      if (this.#isWatched(record)) {
+        objects.push(this.#objects[i]!);
+        records.push(record);
+      } else if (record.cache === this.#cache) record.place &= ~Place.watched;
+    }
+    this.#objects = objects;
+    this.#records = records;
+    this.#head = 0;
+    this.#idle = 0;
+    this.#copies.clear();
+  }
+
+  /** Closes the gap before the head. */
+  #close(): void {
+    this.#objects = this.#objects.slice(this.#head);
+    this.#records = this.#records.slice(this.#head);
+    this.#head = 0;
+  }
+}

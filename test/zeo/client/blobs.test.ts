@@ -5,11 +5,11 @@ import { Worker } from 'node:worker_threads';
 import { ZERO_TID, type Oid, type Tid } from '../../../src/ids';
 import { TransactionMetaData } from '../../../src/storage';
 import { blobRecord, record, textOf } from '../../../src/testing';
-import { ClientDisconnected, ClientStorage, type ClientStorageOptions } from '../../../src/zeo';
+import { ClientDisconnected, ClientStorage } from '../../../src/zeo';
 import { startRelay } from '../raw-peer';
 import { serversAndClients } from './servers-and-clients';
 
-const { thread, start, connect } = serversAndClients('file');
+const { thread, start, stopLast, connect } = serversAndClients('file');
 let made = 0;
 
 function newDirectory(): string {
@@ -283,7 +283,7 @@ describe('a private blob directory', () => {
     readBlob(first, oid, tid);
     first.close();
     const second = connect(server.port, { blobDir });
-    thread.stop(running.pop()!);
+    stopLast();
     expect(readBlob(second, oid, tid).equals(content(1000))).toBe(true);
   });
 });

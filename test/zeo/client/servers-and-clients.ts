@@ -4,6 +4,8 @@ import { ServerThread, type RunningServer, type ServedStorage } from '../server-
 export interface ServersAndClients {
   readonly thread: ServerThread;
   start(served?: Partial<ServedStorage>): RunningServer;
+  /** Ends the server that was started last. */
+  stopLast(): void;
   connect(port: number, options?: ClientStorageOptions): ClientStorage;
   /** Has it closed after the test, before the clients. */
   keep<T extends { close(): void }>(what: T): T;
@@ -26,8 +28,15 @@ export function serversAndClients(kind: ServedStorage['kind']): ServersAndClient
       running.push(server);
       return server;
     },
+    stopLast() {
+      thread.stop(running.pop()!);
+    },
     connect(port, options = {}) {
-      const client = new ClientStorage(`127.0.0.1:${port}`, { retryDelay: 20, waitTimeout: 5000, ...options });
+      const client = new ClientStorage(`127.0.0.1:${port}`, {
+        retryDelay: 20,
+        waitTimeout: 5000,
+        ...options,
+      });
       open.push(client);
       return client;
     },

@@ -8,13 +8,13 @@ import { DB, type Change } from '../../../src/database';
 import { ZERO_TID, type Oid, type Tid } from '../../../src/ids';
 import { TransactionMetaData } from '../../../src/storage';
 import { blobRecord, record, textOf } from '../../../src/testing';
-import { ClientCacheError, ClientStorage, type ClientStorageOptions } from '../../../src/zeo';
+import { ClientCacheError } from '../../../src/zeo';
 import { freePort, ServerProcess } from '../program';
 import { startRelay } from '../raw-peer';
 import { bundlePath } from '../server-thread';
 import { serversAndClients } from './servers-and-clients';
 
-const { thread, start, connect, keep } = serversAndClients('sqlite');
+const { thread, start, stopLast, connect, keep } = serversAndClients('sqlite');
 const children: ChildProcess[] = [];
 
 afterEach(() => {
@@ -58,10 +58,10 @@ describe('db.changes() across ZEO', () => {
     const changes = reader.changes();
     writer.transaction((root) => (root.a = 1), { note: 'before' });
     expect((await take(changes, 1))[0]!.description).toBe('before');
-    thread.stop(running.pop()!);
+    stopLast();
     const other = start({ path: server.path });
     database(other.port).transaction((root) => (root.b = 2), { note: 'away' });
-    thread.stop(running.pop()!);
+    stopLast();
     start({ path: server.path, port: server.port });
     expect((await take(changes, 1))[0]!.description).toBe('away');
     await changes.return();
@@ -185,7 +185,6 @@ describe('one cache file', () => {
         }
         expect(found).toBeGreaterThan(0);
         client.close();
-        open.splice(open.indexOf(client), 1);
       }
       expect(existsSync(`${cachePath}.bad`)).toBe(false);
     },

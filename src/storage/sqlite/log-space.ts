@@ -8,6 +8,9 @@ const MOST = 512 * 1024;
 /** Pages between two looks: how many a commit writes is known by estimate only. */
 const PAGES = 250;
 
+/** Allocated when it is needed, once: memory that is only read takes no room. */
+let zeros: Buffer | undefined;
+
 /**
  * Keeps the file of the write-ahead log longer than what is in it. A commit that lengthens the file waits not only for its own
  * bytes, but for the file system to note the new length: twice as long. SQLite has no such setting, but as a rule finds the
@@ -52,7 +55,7 @@ export class LogSpace {
   provide(): void {
     if (this.#lacking === 0) return;
     try {
-      writeSync(this.#file!, Buffer.alloc(this.#lacking), 0, this.#lacking, fstatSync(this.#file!).size);
+      writeSync(this.#file!, (zeros ??= Buffer.alloc(MOST)), 0, this.#lacking, fstatSync(this.#file!).size);
     } catch {
       // No space: if it is needed, the commit itself will say so.
     }

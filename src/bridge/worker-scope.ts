@@ -10,7 +10,10 @@ export interface BridgeScope {
   readonly load: NodeJS.Require;
   /** What {@link SyncBridge} was given as `data`. */
   readonly data: unknown;
-  /** Hands a record to the other side. Returns false when it had to be kept for lack of room: better send no more. */
+  /**
+   * Hands a record to the other side; its memory may be used again. Returns false when it had to be kept for lack of room: better send
+   * no more.
+   */
   send(tag: number, bytes: Uint8Array): boolean;
   /** Called when there is room again. */
   onDrain(listener: () => void): void;
@@ -96,7 +99,7 @@ export function startScope(load: NodeJS.Require, main: BridgeWorker): void {
     send(tag, bytes) {
       const at = waiting.length === 0 ? write(tag, bytes, 0) : -1;
       if (at === bytes.length) return true;
-      waiting.push({ tag, bytes, at: Math.max(at, 0) });
+      waiting.push({ tag, bytes: new Uint8Array(bytes.subarray(Math.max(at, 0))), at: 0 });
       return flush();
     },
     onDrain(listener) {

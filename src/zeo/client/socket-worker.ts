@@ -48,6 +48,8 @@ export function socketWorker(scope: BridgeScope): void {
   const burst = 32;
   /** Milliseconds between two signs that a file moves. */
   const signEvery = 500;
+  /** What is read from a socket at once; the memory is used again and again. */
+  const readBytes = 256 << 10;
   const nothing = Buffer.alloc(0);
 
   function end(connection: number, reason: string): void {
@@ -205,7 +207,7 @@ export function socketWorker(scope: BridgeScope): void {
         // To tell what it is takes more than has come.
         if (rest < 4 || (entry.downloads.length > 0 && rest < Math.min(size + 4, 128))) {
           passOn(at);
-          entry.begun = bytes.subarray(at);
+          entry.begun = Buffer.from(bytes.subarray(at));
           return roomy;
         }
         const start = entry.downloads.length > 0 ? beginPart(entry, bytes, at, size) : 0;
@@ -234,6 +236,13 @@ export function socketWorker(scope: BridgeScope): void {
 
   function open(order: SocketOrder & { op: 'connect' }, entry: Entry): void {
     const { connection, address, tls: secure } = order;
+    const take = (chunk: Buffer): boolean => {
+      // One that accepts and says nothing is no server either.
+      clearTimeout(entry.timer);
+      if (receive(connection, entry, chunk)) return true;
+      for (const each of entries.values()) each.socket?.pause();
+      return false;
+    };
     const socket: Socket = secure
       ? tls.connect({
           ...address,
@@ -244,19 +253,21 @@ export function socketWorker(scope: BridgeScope): void {
           servername: secure.serverName,
           ...(secure.checkServerName ? {} : { checkServerIdentity: () => undefined }),
         })
-      : net.connect({ ...address });
+      : net.connect({
+          ...address,
+          onread: {
+            buffer: Buffer.allocUnsafeSlow(readBytes),
+            callback: (count, buffer) => take((buffer as Buffer).subarray(0, count)),
+          },
+        });
+    if (secure) socket.on('data', take);
     entry.socket = socket;
     entry.timer = setTimeout(() => end(connection, `no answer within ${order.timeout} ms`), order.timeout);
-    // One that accepts and says nothing is no server either.
-    socket.once('data', () => clearTimeout(entry.timer));
     socket.once(secure ? 'secureConnect' : 'connect', () => {
       socket.setNoDelay(true);
       // A machine that is gone does not say so.
       socket.setKeepAlive(true, 30_000);
       scope.send(connection * 4, nothing);
-    });
-    socket.on('data', (chunk: Buffer) => {
-      if (!receive(connection, entry, chunk)) for (const each of entries.values()) each.socket?.pause();
     });
     socket.on('error', (error: Error) => end(connection, error.message));
     socket.on('close', () => end(connection, 'the server closed the connection'));

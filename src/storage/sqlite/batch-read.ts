@@ -1,14 +1,14 @@
 import type { Oid } from '../../ids';
 import type { Statement } from './driver';
 import type { Handle } from './handle';
+import { openRecordAt, seqAt } from './record-format';
+import { SqliteRecord } from './revisions';
+import type { Tids } from './tids';
 
 /** Fewer are as fast one by one. */
 const MIN_BATCH = 6;
 /** So many rows at a time: a view of one record keeps the batch in memory. */
 const ROWS = 512;
-
-/** Takes the sealed row of an object that lies in `bytes` from `start` up to `end`. */
-export type RowOpener<T> = (oid: Oid, bytes: Buffer, start: number, end: number) => T | undefined;
 
 /**
  * Many rows of `object` in one call. Most of what a row costs is its way through the driver, with a buffer of its own: so
@@ -16,50 +16,58 @@ export type RowOpener<T> = (oid: Oid, bytes: Buffer, start: number, end: number)
  */
 export class BatchRead {
   readonly #rows: Statement<[Buffer | null, string]>;
+  readonly #tids: Tids;
 
-  constructor(handle: Handle) {
+  constructor(handle: Handle, tids: Tids) {
+    this.#tids = tids;
     this.#rows = handle
       .prepare<[Buffer | null, string]>(
-        "SELECT CAST(group_concat(state, '') AS BLOB), group_concat(ifnull(length(state), -1)) FROM (SELECT state FROM json_each(?) LEFT JOIN object ON oid = value)",
+        "SELECT CAST(group_concat(state, '') AS BLOB), '[' || group_concat(ifnull(length(state), -1)) || ']' FROM (SELECT state FROM json_each(?) LEFT JOIN object ON oid = value)",
       )
       .raw();
   }
 
   /**
-   * What `open` makes of each row, `undefined` where there is none; nothing at all when they must be read one by one.
-   * @throws CorruptionError from `open`: it may be about another row than the damaged one
+   * The current records, `undefined` where there is none, or only one of a commit after `last`; nothing at all when they
+   * must be read one by one.
+   * @throws CorruptionError: it may be about another row than the damaged one
    */
-  records<T>(oids: readonly Oid[], open: RowOpener<T>): (T | undefined)[] | undefined {
+  records(oids: readonly Oid[], last: number): (SqliteRecord | undefined)[] | undefined {
     if (oids.length < MIN_BATCH) return undefined;
     for (const oid of oids) if (oid < 0) return undefined;
-    const records: (T | undefined)[] = [];
+    const records: (SqliteRecord | undefined)[] = [];
     for (let at = 0; at < oids.length; at += ROWS) {
       const some = at === 0 && oids.length <= ROWS ? oids : oids.slice(at, at + ROWS);
-      if (!this.#read(some, open, records)) return undefined;
+      if (!this.#read(some, last, records)) return undefined;
     }
     return records;
   }
 
   /** False when SQLite could not join them (they are too large together), or a damaged row is no blob. */
-  #read<T>(oids: readonly Oid[], open: RowOpener<T>, into: (T | undefined)[]): boolean {
+  #read(oids: readonly Oid[], last: number, into: (SqliteRecord | undefined)[]): boolean {
     let joined: Buffer;
-    let lengths: string[];
+    let lengths: number[];
     try {
       const [bytes, text] = this.#rows.get(`[${oids.join()}]`)!;
       joined = bytes ?? Buffer.alloc(0);
-      lengths = text.split(',');
+      lengths = JSON.parse(text) as number[];
     } catch {
       return false; // read one by one, the row that it is about says so
     }
     if (lengths.length !== oids.length) return false;
     let end = 0;
     for (let i = 0; i < lengths.length; i++) {
-      const length = Number(lengths[i]);
+      const length = lengths[i]!;
       const start = end;
       if (length >= 0) end += length;
       if (end > joined.length) return false;
-      into.push(length < 0 ? undefined : open(oids[i]!, joined, start, end));
+      into.push(length < 0 ? undefined : this.#open(oids[i]!, joined, start, end, last));
     }
     return end === joined.length;
+  }
+  #open(oid: Oid, bytes: Buffer, start: number, end: number, last: number): SqliteRecord | undefined {
+    const data = openRecordAt(oid, bytes, start, end);
+    const seq = seqAt(bytes, start);
+    return seq > last || data.length === 0 ? undefined : new SqliteRecord(data, seq, this.#tids);
   }
 }

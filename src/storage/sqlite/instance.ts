@@ -24,7 +24,7 @@ import type { SqliteCommitter } from './committer';
 import type { Statement } from './driver';
 import type { Engine } from './engine';
 import { oidKey, type Handle } from './handle';
-import { HEADER, openRecord, openRecordAt, sealedSeq, seqAt } from './record-format';
+import { HEADER, openRecord, sealedSeq } from './record-format';
 import { Revisions, SqliteRecord } from './revisions';
 import { SnapshotTransaction } from './snapshot-transaction';
 import type { LastTransaction, WriteContext } from './write-context';
@@ -86,7 +86,7 @@ export class SqliteInstance implements StorageInstance {
     this.#handle = this.#fixed ? context.engine.readHandle() : context.engine.connectionHandle();
     this.#revisions = new Revisions(this.#handle, context.engine.tids);
     this.#get = this.#handle.prepare<Buffer>('SELECT state FROM object WHERE oid = ?').pluck();
-    this.#batch = new BatchRead(this.#handle);
+    this.#batch = new BatchRead(this.#handle, context.engine.tids);
     this.#transaction = new SnapshotTransaction(this.#handle);
     if (fixedSeq !== undefined) {
       this.#seq = fixedSeq;
@@ -168,7 +168,7 @@ export class SqliteInstance implements StorageInstance {
     if (this.#loadsLeft <= 0) this.#look();
     if (!this.#transaction.isOpen && !this.#isStale) throw this.#unready();
     try {
-      const records = this.#batch.records(oids, this.#openCurrent);
+      const records: (LoadedRecord | undefined)[] | undefined = this.#batch.records(oids, this.#seq);
       if (records !== undefined) {
         for (let i = 0; i < oids.length; i++) records[i] ??= this.#rare(oids[i]!);
         return records;
@@ -179,13 +179,6 @@ export class SqliteInstance implements StorageInstance {
     }
     return oids.map((oid) => this.#rare(oid));
   }
-
-  /** The record in a row, unless it is none of this snapshot's. */
-  readonly #openCurrent = (oid: Oid, bytes: Buffer, start: number, end: number): LoadedRecord | undefined => {
-    const data = openRecordAt(oid, bytes, start, end);
-    const seq = seqAt(bytes, start);
-    return seq > this.#seq || data.length === 0 ? undefined : new SqliteRecord(data, seq, this.#engine.tids);
-  };
 
   #rare(oid: Oid): LoadedRecord | undefined {
     try {

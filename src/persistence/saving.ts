@@ -12,14 +12,15 @@ import {
 import { adopt, adoptNew } from './adoption';
 import { Broken } from './broken';
 import type { ObjectCacheImpl } from './cache';
-import { House, modelOfPrototype, VERSION_KEY, type ClassModel } from './class-model';
-import { classNameOf, houseOf, metaOfModel, requireModel } from './classes';
+import { House, VERSION_KEY, type ClassModel } from './class-model';
+import { classNameOf } from './classes';
 import { UnsavableValueError } from './errors';
 import { modelFor } from './guard';
 import type { SerializedObject } from './interfaces';
 import type { Loader, StateForm } from './loading';
 import { INSIDE, watchedValues } from './exposure';
 import type { Managed, ManagedContainer } from './managed';
+import { Manners, type WithGetState } from './manners';
 import { claim } from './ownership';
 import { ofOtherCopy } from './other-copy';
 import { placeOf } from './place';
@@ -29,22 +30,6 @@ import { ensureLoaded } from './tracked';
 import { Kind, kindOf } from './values';
 import { ValueClasses } from './value-classes';
 import { WeakRef } from './weak-ref';
-
-interface WithGetState {
-  __getstate__(): unknown;
-}
-
-/** How the objects of a class are written. */
-interface Manner {
-  readonly model: ClassModel;
-  /** What they are stored as. */
-  readonly meta: ClassMeta;
-  /** Whether the registry knows the class. */
-  readonly registered: boolean;
-  readonly house: House;
-  /** Whether the class has a `__getstate__`. */
-  readonly hasGetState: boolean;
-}
 
 /** A reference for the writer, which looks at it at once. */
 class Referred implements StrongReference {
@@ -65,16 +50,14 @@ export class Saver {
   #next = 0;
   /** The record of the object that came {@link next} last. */
   record: ObjectRecord | undefined = undefined;
-  readonly #manners = new Map<ClassModel, Manner>();
-  /** What was asked for last. */
-  #manner: Manner | undefined = undefined;
-  #revision = -1;
+  readonly #manners: Manners;
   /** The reference that is being written. */
   readonly #reference = new Referred();
 
   constructor(cache: ObjectCacheImpl, loader: Loader) {
     this.#cache = cache;
     this.#loader = loader;
+    this.#manners = new Manners(cache.jar.registry);
     const values = (this.#values = new ValueClasses(cache.jar.registry));
     this.#writer = new RecordWriter({
       reference: this.#referenceTo,
@@ -85,7 +68,7 @@ export class Saver {
   /** Begins with the objects known to be changed; those that they reach and that are new come behind. */
   start(changed: readonly object[]): void {
     this.#empty();
-    this.#checkRegistry();
+    this.#manners.refresh();
     for (const object of changed) {
       const record = recordOf(object)!;
       if (record.serial === ZERO_TID) this.#enqueue(object, record);
@@ -108,52 +91,8 @@ export class Saver {
 
   /** The class an object is stored as. */
   metaOf(object: object, record: ObjectRecord): ClassMeta {
-    this.#checkRegistry();
-    return this.#loader.metaOf(object) ?? this.#mannerAs(object, record).meta;
-  }
-
-  /** What is known of classes holds until something is registered. */
-  #checkRegistry(): void {
-    const { revision } = this.#cache.jar.registry;
-    if (this.#revision === revision) return;
-    this.#manners.clear();
-    this.#manner = undefined;
-    this.#revision = revision;
-  }
-
-  #mannerOf(model: ClassModel): Manner {
-    if (this.#manner?.model === model) return this.#manner;
-    const known = this.#manners.get(model);
-    if (known !== undefined) return (this.#manner = known);
-    const { registry } = this.#cache.jar;
-    const manner: Manner = {
-      model,
-      meta: metaOfModel(model, registry),
-      registered: registry.entryOf(model.ctor) !== undefined,
-      house: houseOf(model),
-      hasGetState: typeof (model.prototype as Partial<WithGetState>).__getstate__ === 'function',
-    };
-    if (manner.registered) this.#manners.set(model, (this.#manner = manner));
-    return manner;
-  }
-
-  /** What is known of the class that an object is stored as, registered or not. */
-  #mannerAs(object: object, record: ObjectRecord): Manner {
-    const own = record.state[0].model;
-    return this.#mannerOf(
-      Object.getPrototypeOf(object) === own.prototype ? own : (modelFor(object)?.model ?? own),
-    );
-  }
-
-  /** What is known of an object's class. Throws as {@link requireModel} does. */
-  #mannerFor(object: object): Manner {
-    const prototype = Object.getPrototypeOf(object) as object;
-    if (this.#manner?.model.prototype === prototype) return this.#manner;
-    const model = modelOfPrototype(prototype);
-    const manner = model && this.#mannerOf(model);
-    return manner?.registered === true
-      ? manner
-      : this.#mannerOf(requireModel(object, this.#cache.jar.registry));
+    this.#manners.refresh();
+    return this.#loader.metaOf(object) ?? this.#manners.storedAs(object, record).meta;
   }
 
   #push(object: object, record: ObjectRecord): void {
@@ -179,7 +118,7 @@ export class Saver {
 
   #save(object: object, record: ObjectRecord): SerializedObject {
     const oid = record.oid!;
-    const cls = this.#loader.metaOf(object) ?? this.#mannerAs(object, record).meta;
+    const cls = this.#loader.metaOf(object) ?? this.#manners.storedAs(object, record).meta;
     let data: Uint8Array;
     try {
       data = this.#write(object, record, cls);
@@ -203,7 +142,7 @@ export class Saver {
     ensureLoaded(object, record);
     if (record.state[0].model.ctor === Broken)
       return this.#writer.write(cls, (object as Broken).__getstate__());
-    const manner = this.#mannerFor(object);
+    const manner = this.#manners.required(object);
     const { model } = manner;
     if (manner.house !== House.fields) {
       this.#claimInside(object as Managed, record, cls);
@@ -299,7 +238,7 @@ export class Saver {
       const prototype = Object.getPrototypeOf(object) as object | null;
       if (prototype === Ref.prototype) return object as Ref;
       // Before `instanceof`, which the guard above a persistent class makes slow.
-      if (prototype === this.#manner?.model.prototype || modelFor(object) !== undefined)
+      if (prototype === this.#manners.lastPrototype || modelFor(object) !== undefined)
         return this.#strong(object, this.#reach(object, undefined));
       if (object instanceof ForeignRef) return object;
       return object instanceof WeakRef ? this.#weakReferenceTo(object) : undefined;
@@ -326,7 +265,7 @@ export class Saver {
 
   /** A new object that nobody added: it belongs to the database that reached it first, and to one only. */
   #reach(object: object, known: ObjectRecord | undefined): ObjectRecord {
-    const { model } = this.#mannerFor(object);
+    const { model } = this.#manners.required(object);
     const oid = this.#cache.jar.newOid();
     const record = known ?? new ObjectRecord(model.ghost, Status.unsaved, undefined, undefined);
     if (known === undefined) adoptNew(object, record, model);
@@ -340,7 +279,7 @@ export class Saver {
   /** A reference to an object with arguments of `__new__` names no class. */
   #referenceClass(object: object, record: ObjectRecord): ClassMeta | undefined {
     const known = this.#loader.metaOf(object);
-    if (known === undefined) return this.#mannerAs(object, record).meta;
+    if (known === undefined) return this.#manners.storedAs(object, record).meta;
     return known.newargs === undefined || known.newargs === null ? known.bare : undefined;
   }
 

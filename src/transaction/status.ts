@@ -11,3 +11,14 @@ export const TransactionStatus = Object.freeze({
 } as const);
 
 export type TransactionStatus = (typeof TransactionStatus)[keyof typeof TransactionStatus];
+
+/** What is under way in a transaction. */
+export type Busy = false | 'commit' | 'commitAsync' | 'abort' | 'abortAsync';
+
+/** Why nothing can be done in a transaction, for messages. */
+export function whyNot(status: TransactionStatus, busy: Busy, ended: boolean): string {
+  if (busy === 'commitAsync' || busy === 'abortAsync') return `its ${busy}() is still under way: await it`;
+  if (status === TransactionStatus.COMMITTED) return 'it was committed: begin a new one';
+  if (ended) return 'it was aborted: begin a new one';
+  return busy === false ? `its status is ${JSON.stringify(status)}` : `its ${busy}() is under way`;
+}

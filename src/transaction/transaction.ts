@@ -13,7 +13,7 @@ import { reportSwallowed } from './report';
 import { isRetryable } from './retryable';
 import { Savepoint, saveStates } from './savepoint';
 import { SavepointBook } from './savepoint-book';
-import { TransactionStatus } from './status';
+import { TransactionStatus, whyNot, type Busy } from './status';
 import { driveAsync, driveDetached, driveSync, isThenable, type Steps } from './steps';
 import { Synchronizers } from './synchronizers';
 import { abortAll, cleanUpAll, twoPhaseCommit } from './two-phase';
@@ -26,8 +26,6 @@ export interface TransactionOwner {
 
 const NO_SYNCHRONIZERS = new Synchronizers();
 const NOBODY: TransactionOwner = { release: () => undefined };
-
-type Busy = false | 'commit' | 'commitAsync' | 'abort' | 'abortAsync';
 
 /**
  * A unit of work over any number of data managers: all of it happens, or nothing. Made by a
@@ -389,18 +387,7 @@ export class Transaction extends TransactionWithHooks {
   }
 
   #stateError(action: string): TransactionStateError {
-    let why: string;
-    if (this.#busy === 'commitAsync' || this.#busy === 'abortAsync') {
-      why = `its ${this.#busy}() is still under way: await it`;
-    } else if (this.#status === TransactionStatus.COMMITTED) {
-      why = 'it was committed: begin a new one';
-    } else if (this.#ended) {
-      why = 'it was aborted: begin a new one';
-    } else if (this.#busy !== false) {
-      why = `its ${this.#busy}() is under way`;
-    } else {
-      why = `its status is ${JSON.stringify(this.#status)}`;
-    }
+    const why = whyNot(this.#status, this.#busy, this.#ended);
     return new TransactionStateError(`Can't ${action} in this transaction: ${why}.`);
   }
 }

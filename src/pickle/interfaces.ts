@@ -61,6 +61,7 @@ export interface ReaderHooks {
   resolve?(global: Global): ValueClass | undefined;
 }
 
+/** Options of `loads`. */
 export interface ReaderOptions extends ReaderHooks {
   /** What to do with classes and functions nobody registered: refuse them (the default) or keep them as structure. */
   unknown?: 'error' | 'broken' | undefined;
@@ -85,6 +86,7 @@ export interface WriterHooks {
   reduce?(object: object): Reduction | PyInstance | undefined;
 }
 
+/** Options of `dumps`. */
 export interface WriterOptions extends WriterHooks {
   /** 2 to 5; default 3, the only one that every ZODB reads. */
   protocol?: 2 | 3 | 4 | 5 | undefined;

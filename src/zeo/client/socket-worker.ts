@@ -17,10 +17,11 @@ export function socketWorker(scope: BridgeScope): void {
   interface Upload {
     readonly order: SendFileOrder;
     readonly descriptor: number;
-    readonly frame: Buffer;
+    /** Messages one behind the other, and where in them the file's bytes go. */
+    readonly frames: Buffer;
+    readonly parts: readonly Buffer[];
     readonly after: Uint8Array[];
     sent: number;
-    messages: number;
     dropped: boolean;
   }
   /** A file that arrives. */
@@ -44,8 +45,8 @@ export function socketWorker(scope: BridgeScope): void {
     toldAt: number;
   }
   const entries = new Map<number, Entry>();
-  /** Messages of a file that leave before others of this thread have their turn. */
-  const burst = 32;
+  /** Messages of a file that leave together. */
+  const together = 16;
   /** Milliseconds between two signs that a file moves. */
   const signEvery = 500;
   /** What is read from a socket at once; the memory is used again and again. */
@@ -84,38 +85,68 @@ export function socketWorker(scope: BridgeScope): void {
     } catch (error) {
       return end(order.connection, `a blob can't be read: ${(error as Error).message}`);
     }
-    const frame = Buffer.allocUnsafeSlow(order.chunk + order.whole.head.length + order.whole.tail.length);
-    entry.uploads.push({ order, descriptor, frame, after: [], sent: 0, messages: 0, dropped: false });
+    const { head, tail } = order.whole;
+    const step = head.length + order.chunk + tail.length;
+    const count = Math.min(together, Math.ceil(order.size / order.chunk));
+    const frames = Buffer.allocUnsafeSlow(count * step);
+    const parts: Buffer[] = [];
+    for (let at = 0; at < frames.length; at += step) {
+      frames.set(head, at);
+      frames.set(tail, at + step - tail.length);
+      parts.push(frames.subarray(at + head.length, at + step - tail.length));
+    }
+    entry.uploads.push({ order, descriptor, frames, parts, after: [], sent: 0, dropped: false });
     if (entry.uploads.length === 1) sendMore(entry);
   }
 
-  /** Sends the next part. It is one buffer for all: each part leaves before the next is read. */
+  /** Sends some messages more. They are made in one buffer for all: each lot leaves before the next is read. */
   function sendMore(entry: Entry): void {
     const upload = entry.uploads[0]!;
-    const { order, frame } = upload;
-    const count = Math.min(order.chunk, order.size - upload.sent);
-    if (count === 0 || upload.dropped) return finishFile(entry, upload);
-    const { head, tail } = count === order.chunk ? order.whole : order.last;
-    frame.set(head, 0);
+    const { order } = upload;
+    const left = order.size - upload.sent;
+    if (left === 0 || upload.dropped) return finishFile(entry, upload);
+    let bytes: Buffer;
     try {
-      for (let filled = 0; filled < count;) {
-        const at = head.length + filled;
-        const read = fs.readSync(upload.descriptor, frame, at, count - filled, upload.sent + filled);
-        if (read === 0) throw new Error('it became shorter while it was sent');
-        filled += read;
-      }
+      bytes = left >= order.chunk ? readWhole(upload, left) : readLast(upload, left);
     } catch (error) {
       return end(order.connection, `a blob can't be read: ${(error as Error).message}`);
     }
-    frame.set(tail, head.length + count);
-    upload.sent += count;
-    const isPause = ++upload.messages % burst === 0;
-    entry.socket!.write(frame.subarray(0, head.length + count + tail.length), (error) => {
+    entry.socket!.write(bytes, (error) => {
       if (error || entries.get(order.connection) !== entry) return;
       sign(order.connection, entry);
-      if (isPause) setImmediate(() => entries.get(order.connection) === entry && sendMore(entry));
-      else sendMore(entry);
+      // Others of this thread have their turn.
+      setImmediate(() => entries.get(order.connection) === entry && sendMore(entry));
     });
+  }
+
+  /** Fills as many whole messages as there are, up to those that leave together. */
+  function readWhole(upload: Upload, left: number): Buffer {
+    const { order, parts, frames } = upload;
+    const count = Math.min(parts.length, Math.floor(left / order.chunk));
+    const wanted = count * order.chunk;
+    let read = fs.readvSync(upload.descriptor, parts.slice(0, count), upload.sent);
+    while (read < wanted) {
+      const part = parts[Math.floor(read / order.chunk)]!;
+      const at = read % order.chunk;
+      const more = fs.readSync(upload.descriptor, part, at, part.length - at, upload.sent + read);
+      if (more === 0) throw new Error('it became shorter while it was sent');
+      read += more;
+    }
+    upload.sent += wanted;
+    return frames.subarray(0, (frames.length / parts.length) * count);
+  }
+
+  function readLast(upload: Upload, left: number): Buffer {
+    const { head, tail } = upload.order.last;
+    const bytes = Buffer.concat([head, Buffer.alloc(left), tail]);
+    for (let read = 0; read < left;) {
+      const at = upload.sent + read;
+      const more = fs.readSync(upload.descriptor, bytes, head.length + read, left - read, at);
+      if (more === 0) throw new Error('it became shorter while it was sent');
+      read += more;
+    }
+    upload.sent += left;
+    return bytes;
   }
 
   function finishFile(entry: Entry, upload: Upload): void {

@@ -5,7 +5,7 @@ import { registry } from '../persistence/index';
 import { references } from '../record/index';
 import { namesFile, openStorage, type Storage } from '../storage/index';
 // Makes zeo: URIs work.
-import '../zeo/index';
+import '../zeo-on-demand';
 
 /** Exit codes of the command. */
 export const EXIT = {

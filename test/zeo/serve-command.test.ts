@@ -71,6 +71,8 @@ test('zodb serve: serves databases by name, shows its status, and stops at a sig
 
 test.each([
   [['memory:', '--address', 'nonsense'], 'is no ZEO address'],
+  [['memory:', '--status', '/run/status.sock'], '--status takes host:port or a port, not /run/status.sock'],
+  [['memory:', '--log-level', 'loud'], 'Allowed choices are trace, debug'],
   [['memory:', '--transaction-timeout', 'soon'], 'is no number'],
   [['memory:', '--tls-cert', 'x.pem'], 'TLS takes'],
   [

@@ -20,7 +20,7 @@ import type { SerializedObject } from './interfaces';
 import type { Loader, StateForm } from './loading';
 import { INSIDE, watchedValues } from './exposure';
 import type { Managed, ManagedContainer } from './managed';
-import { Manners, type WithGetState } from './manners';
+import { Manners, type Manner, type WithGetState } from './manners';
 import { claim } from './ownership';
 import { ofOtherCopy } from './other-copy';
 import { placeOf } from './place';
@@ -104,7 +104,8 @@ export class Saver {
   #enqueue(object: object, record: ObjectRecord): void {
     if ((record.place & Place.queued) !== 0) return;
     record.place |= Place.queued;
-    this.#push(object, record);
+    this.#queue.push(object);
+    this.#records.push(record);
   }
 
   #empty(): void {
@@ -118,10 +119,11 @@ export class Saver {
 
   #save(object: object, record: ObjectRecord): SerializedObject {
     const oid = record.oid!;
-    const cls = this.#loader.metaOf(object) ?? this.#manners.storedAs(object, record).meta;
+    const manner = this.#manners.storedAs(object, record);
+    const cls = this.#loader.metaOf(object) ?? manner.meta;
     let data: Uint8Array;
     try {
-      data = this.#write(object, record, cls);
+      data = this.#write(object, record, cls, manner);
     } catch (error) {
       if (error instanceof PicklingError)
         throw explained(error, placeOf(error, object, oid, cls), oid, this.#values.refused);
@@ -138,21 +140,26 @@ export class Saver {
     };
   }
 
-  #write(object: object, record: ObjectRecord, cls: ClassMeta): Uint8Array {
-    ensureLoaded(object, record);
+  #write(
+    object: object,
+    record: ObjectRecord,
+    cls: ClassMeta,
+    { model, house, hasGetState }: Manner,
+  ): Uint8Array {
+    if (record.status >= Status.probation) ensureLoaded(object, record);
     if (record.state[0].model.ctor === Broken)
       return this.#writer.write(cls, (object as Broken).__getstate__());
-    const manner = this.#manners.required(object);
-    const { model } = manner;
-    if (manner.house !== House.fields) {
+    // It is what was asked for last, or of a class that can't be stored.
+    if (Object.getPrototypeOf(object) !== this.#manners.lastPrototype) this.#manners.required(object);
+    if (house !== House.fields) {
       this.#claimInside(object as Managed, record, cls);
-      if (manner.house === House.container)
+      if (house === House.container)
         return this.#writeContainer(object as ManagedContainer, record, cls, model);
       return this.#writer.write(cls, (object as Managed).__getstate__());
     }
     if (adopt(object, record, model)) this.#adoptValues(object, record);
     const layout = record.state[0];
-    if (manner.hasGetState || layout.hasGetState)
+    if (hasGetState || layout.hasGetState)
       return this.#writer.write(cls, (object as WithGetState).__getstate__());
     if (record.watch !== undefined || this.#cache.addedFields.any) this.#claimValues(object, record, cls);
     return this.#writeFields(object, record, cls, model.options.version);
@@ -238,21 +245,23 @@ export class Saver {
       const prototype = Object.getPrototypeOf(object) as object | null;
       if (prototype === Ref.prototype) return object as Ref;
       // Before `instanceof`, which the guard above a persistent class makes slow.
-      if (prototype === this.#manners.lastPrototype || modelFor(object) !== undefined)
-        return this.#strong(object, this.#reach(object, undefined));
+      if (prototype === this.#manners.lastPrototype || modelFor(object) !== undefined) {
+        const { oid } = this.#reach(object, undefined);
+        return this.#referTo(oid!, this.#manners.required(object).meta);
+      }
       if (object instanceof ForeignRef) return object;
       return object instanceof WeakRef ? this.#weakReferenceTo(object) : undefined;
     }
     if (record.cache === undefined && modelFor(object) === undefined) return undefined;
     if (record.cache !== undefined && record.cache !== this.#cache)
       return this.#foreignReferenceTo(object, record);
-    return this.#strong(object, this.#known(object, record));
+    return this.#referTo(this.#known(object, record).oid!, this.#referenceClass(object, record));
   };
 
-  #strong(object: object, record: ObjectRecord): Reference {
+  #referTo(oid: Oid, cls: ClassMeta | undefined): Reference {
     const reference = this.#reference;
-    reference.oid = record.oid!;
-    reference.cls = this.#referenceClass(object, record);
+    reference.oid = oid;
+    reference.cls = cls;
     return reference;
   }
 

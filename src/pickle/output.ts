@@ -143,7 +143,9 @@ export class Output {
   /** A number that is an integer of 32 bits. */
   int32(value: number): void {
     if (value >= 0 && value <= 0xff) {
-      this.byte2(0x4b, value);
+      if (this.#pos + 2 > this.#buf.length) this.#grow(2);
+      this.#buf[this.#pos++] = 0x4b;
+      this.#buf[this.#pos++] = value;
     } else if (value >= 0 && value <= 0xffff) {
       if (this.#pos + 3 > this.#buf.length) this.#grow(3);
       const buf = this.#buf;
@@ -227,6 +229,17 @@ export class Output {
     this.#view.setInt32(p + 2, high);
     this.#view.setInt32(p + 6, low);
     this.#putAt(p + 10, index);
+  }
+
+  /** Behind an oid: BINGET of its class, TUPLE2, the number that the pair gets in the memo, BINPERSID. */
+  namedReference(cls: number, index: number): void {
+    if (this.#pos + 9 > this.#buf.length) this.#grow(9);
+    const p = this.#pos;
+    this.#buf[p] = 0x68;
+    this.#buf[p + 1] = cls;
+    this.#buf[p + 2] = 0x86;
+    this.#putAt(p + 3, index);
+    this.#buf[this.#pos++] = 0x51;
   }
 
   /**

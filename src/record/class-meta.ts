@@ -89,6 +89,7 @@ export class ClassMeta {
   lastFields: FieldList | undefined = undefined;
 
   #header: Int32Array | undefined = undefined;
+  #headerSize = 0;
 
   /**
    * The record's first pickle in the form of a class alone, with number 0 in the memo: {@link headerSize} bytes, four a word.
@@ -101,7 +102,7 @@ export class ClassMeta {
 
   /** @internal */
   get headerSize(): number {
-    return this.global.line.length + 6;
+    return (this.#headerSize ||= this.global.line.length + 6);
   }
 
   #makeHeader(): Int32Array {

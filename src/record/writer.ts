@@ -70,7 +70,13 @@ export class RecordWriter {
     if (reference.kind === 'strong') {
       this.#oid(reference.oid, 1);
       const { cls } = reference;
-      if (this.#namesClass(cls)) {
+      if (cls !== undefined && this.#namesClass(cls)) {
+        const { memo } = this.#writer;
+        const known = memo.find(cls.global);
+        if (known >= 0 && known < 256) {
+          out.namedReference(known, memo.count++);
+          return true;
+        }
         this.#writer.global(cls.global);
         out.byte(0x86);
         this.#writer.put();

@@ -148,6 +148,44 @@ check(
 );
 check("the program's microtasks did not run meanwhile", microtasks === 0);
 
+// V8 forgets a class's hidden class, and the code compiled for it, with the last object: unless a specimen stays.
+class Rare {
+  a = 1;
+  b = 2;
+}
+persistent('canary.Rare')(Rare);
+class Plain {
+  constructor() {
+    this.a = 1;
+    this.b = 2;
+  }
+}
+const isCompiled = new Function('f', 'return (%GetOptimizationStatus(f) & 16) !== 0');
+/** Whether code that was compiled for objects is still there when the objects are not. */
+function staysCompiled(objects) {
+  const compile = new Function(
+    'objects',
+    `const f = (o) => o.a + o.b; // ${Math.random()}
+     %PrepareFunctionForOptimization(f);
+     for (const o of objects) f(o);
+     %OptimizeFunctionOnNextCall(f);
+     for (const o of objects) f(o);
+     return f`,
+  );
+  const f = compile(objects);
+  objects.length = 0;
+  if (!isCompiled(f)) return undefined;
+  for (let i = 0; i < 3; i++) globalThis.gc();
+  return isCompiled(f);
+}
+const rare = new Jar();
+const oids = [new Rare(), new Rare(), new Rare()].map((object) => rare.cache.add(object));
+rare.commit();
+const kept = staysCompiled(rare.fresh().cache.getMany(oids));
+const lost = staysCompiled([new Plain(), new Plain(), new Plain()]);
+check('code compiled for plain objects goes with the last of them', lost === false);
+check('code compiled for loaded objects stays', kept === true);
+
 console.log(
   `node ${process.versions.node}, v8 ${process.versions.v8}: ${failed === 0 ? 'all as expected' : `${failed} FAILED`}`,
 );

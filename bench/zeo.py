@@ -73,15 +73,15 @@ def prefetch():
 
 
 def one():
-    for _ in range(50):
+    for _ in range(200):
         commit([client.new_oid()])
-    return 50
+    return 200
 
 
 def hundred():
-    for _ in range(5):
+    for _ in range(10):
         commit([client.new_oid() for _ in range(100)])
-    return 5
+    return 10
 
 
 def blob_up():

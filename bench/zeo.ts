@@ -144,8 +144,8 @@ async function ourRunner(total: number): Promise<Runner> {
       return timed(LOADS, () => load(current));
     },
     warm: () => timed(LOADS, () => load(current)),
-    one: () => timed(50, () => repeat(50, () => commit(client, many(client, 1)))),
-    hundred: () => timed(5, () => repeat(5, () => commit(client, many(client, 100)))),
+    one: () => timed(200, () => repeat(200, () => commit(client, many(client, 1)))),
+    hundred: () => timed(10, () => repeat(10, () => commit(client, many(client, 100)))),
     prefetch() {
       const oids = slices.pop()!;
       return timed(1, () => {

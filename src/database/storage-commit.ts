@@ -127,8 +127,8 @@ export class StorageCommit {
   commit(): Tid {
     const { instance } = this;
     if (!instance.tpcCommit) {
-      this.vote();
-      return this.finish();
+      this.resolved = instance.tpcVote(this.meta);
+      return this.#finished(instance.tpcFinish(this.meta));
     }
     const { tid, resolved } = instance.tpcCommit(this.meta);
     this.resolved = resolved;

@@ -38,7 +38,7 @@ export class Changes {
 
   /** A commit or savepoint takes what is changed, and begins to write it. */
   beginStoring(): readonly object[] {
-    this.#forgetStored();
+    if (this.stored.length > 0) this.#forgetStored();
     this.#storing = this.changed;
     this.changed = [];
     return this.#storing;
@@ -51,7 +51,6 @@ export class Changes {
   }
 
   #forgetStored(): void {
-    if (this.stored.length === 0) return;
     this.stored = [];
     this.records = [];
     this.sizes = [];

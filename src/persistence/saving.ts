@@ -67,12 +67,15 @@ export class Saver {
 
   /** Begins with the objects known to be changed; those that they reach and that are new come behind. */
   start(changed: readonly object[]): void {
-    this.#empty();
+    if (this.#queue.length > 0) this.#empty();
     this.#manners.refresh();
     for (const object of changed) {
       const record = recordOf(object)!;
       if (record.serial === ZERO_TID) this.#enqueue(object, record);
-      else this.#push(object, record);
+      else {
+        this.#queue.push(object);
+        this.#records.push(record);
+      }
     }
   }
 
@@ -93,11 +96,6 @@ export class Saver {
   metaOf(object: object, record: ObjectRecord): ClassMeta {
     this.#manners.refresh();
     return this.#loader.metaOf(object) ?? this.#manners.storedAs(object, record).meta;
-  }
-
-  #push(object: object, record: ObjectRecord): void {
-    this.#queue.push(object);
-    this.#records.push(record);
   }
 
   /** Lists a new object, once. */

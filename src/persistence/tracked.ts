@@ -65,7 +65,8 @@ export function writeSlot(object: object, record: ObjectRecord, slot: number, va
   const state = record.state;
   const layout = state[0];
   if (!layout.straight || slot > layout.top) makeRoom(state, slot);
-  put(object, record, slot, value);
+  if (typeof value === 'object') put(object, record, slot, value);
+  else state[slot] = value;
 }
 
 /** A field that the state has not yet, perhaps: objects of one class may have different ones. */

@@ -1,6 +1,8 @@
 /**
  * The public API by name. Subpaths hold the rest: `zodb/btrees`, `zodb/pickle`, `zodb/storage`, `zodb/zeo`, `zodb/testing`.
  */
+// Databases hold BTrees whether their programs name them or not, and each registry made from now on knows them.
+import './btrees/index';
 // Makes `zeo:` URIs work.
 import './zeo-on-demand';
 export {

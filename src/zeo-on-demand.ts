@@ -1,5 +1,5 @@
 /**
- * `zeo:` URIs without the network's code, a third of the package: their first use loads it, and it then registers itself
+ * `zeo:` URIs without the network's code, which few programs need: their first use loads it, and it then registers itself
  * in this one's place.
  */
 import { isStorageScheme, openStorage, registerStorageScheme } from './storage/index';

@@ -64,7 +64,7 @@ export function serveCommand(pretty?: LogDestination): Command {
         .default('info', 'info'),
     )
     .action((databases: string[], flags: ServeFlags) => {
-      // The server is a third of the package: other commands start without it.
+      // Server and logger take a sixth of a command's start: the others do without.
       const { serve } = require('./run-server') as typeof import('./run-server');
       return serve(databases, flags, pretty);
     });

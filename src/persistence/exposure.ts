@@ -123,6 +123,13 @@ export function isAsNoted(note: Note): boolean {
   return true;
 }
 
+/** Whether all that is watched of an object is as it was noted. */
+export function isClean(record: ObjectRecord): boolean {
+  for (let note = record.watch; note !== undefined; note = note.next)
+    for (let at: Note | undefined = note; at !== undefined; at = at.inner) if (!isSame(at)) return false;
+  return true;
+}
+
 /** What stands among the items of a container. */
 const Nested = { none: 0, containers: 1, refs: 2 } as const;
 

@@ -4,13 +4,13 @@
 import { readyBit } from './accessors';
 import type { ObjectCacheImpl } from './cache';
 import { isManaged } from './classes';
-import { emptyNote, INSIDE, isAsNoted, noteOf, shallowNoteOf, type Note } from './exposure';
+import { emptyNote, INSIDE, isAsNoted, isClean, noteOf, shallowNoteOf, type Note } from './exposure';
 import { StaleValueError } from './errors';
 import { followInside } from './following';
 import { ownerOf, setOwner } from './ownership';
 import { seal, type DropReason, type Unsealable } from './sealing';
 import { recordOf, Status, type ObjectRecord } from './stamp';
-import { isClean, WatchQueue } from './watch-queue';
+import { WatchQueue } from './watch-queue';
 
 /** So many exposed objects are watched across a transaction boundary. */
 const WATCH_LIMIT = 1000;

@@ -40,10 +40,14 @@ export class ListCopies {
     for (const item of note.items) this.#cells.push(item);
   }
 
-  /** Removes the first entry. */
-  shift(): void {
-    this.length -= 1;
-    this.#head += 2 + (this.#cells[this.#head + 1] as number);
+  /** Removes the first `count` entries, or all if there are fewer. */
+  shift(count: number): void {
+    if (count >= this.length) {
+      this.clear();
+      return;
+    }
+    this.length -= count;
+    for (let i = 0; i < count; i++) this.#head += 2 + (this.#cells[this.#head + 1] as number);
     if (this.#head * 2 > this.#cells.length) {
       this.#cells = this.#cells.slice(this.#head);
       this.#gone += this.#head;

@@ -4,18 +4,12 @@
  */
 import type { ObjectCacheImpl } from './cache';
 import { isManaged } from './classes';
-import { isAsNoted } from './exposure';
+import { isClean } from './exposure';
 import { replaceWatched } from './letting-go';
 import { ListCopies } from './list-copies';
 import { Place, Status, type ObjectRecord } from './stamp';
 
 const NONE: readonly object[] = [];
-
-/** Whether all that is watched of an object is as it was. */
-export function isClean(record: ObjectRecord): boolean {
-  for (let note = record.watch; note !== undefined; note = note.next) if (!isAsNoted(note)) return false;
-  return true;
-}
 
 export class WatchQueue {
   readonly #cache: ObjectCacheImpl;
@@ -109,25 +103,32 @@ export class WatchQueue {
     const objects = this.#objects;
     const records = this.#records;
     let excess = count;
-    for (let looks = 2 * this.length; excess > 0 && looks > 0; looks--) {
-      const object = objects[this.#head]!;
-      const record = records[this.#head]!;
-      this.#head += 1;
-      if (this.#copies.length > 0) this.#copies.shift();
-      if (!this.#isWatched(record)) {
-        this.#idle -= 1;
-        excess -= 1;
-        if (record.cache === this.#cache) record.place &= ~Place.watched;
-      } else if (record.ready === 0 && record.status === Status.saved && isClean(record)) {
-        excess -= 1;
-        record.place &= ~Place.watched;
-        if (!isManaged(object) && replaceWatched(record)) record.watch = undefined;
-        else dropped.push(object);
-      } else {
-        record.ready = 0;
-        objects.push(object);
-        records.push(record);
+    let head = this.#head;
+    try {
+      for (let looks = 2 * this.length; excess > 0 && looks > 0; looks--) {
+        const object = objects[head]!;
+        const record = records[head++]!;
+        if (record.ready !== 0) {
+          record.ready = 0;
+          objects.push(object);
+          records.push(record);
+        } else if (!this.#isWatched(record)) {
+          this.#idle -= 1;
+          excess -= 1;
+          if (record.cache === this.#cache) record.place &= ~Place.watched;
+        } else if (record.status === Status.saved && isClean(record)) {
+          excess -= 1;
+          record.place &= ~Place.watched;
+          if (!isManaged(object) && replaceWatched(record)) record.watch = undefined;
+          else dropped.push(object);
+        } else {
+          objects.push(object);
+          records.push(record);
+        }
       }
+    } finally {
+      this.#copies.shift(head - this.#head);
+      this.#head = head;
     }
     if (this.#head > this.length) this.#close();
     return dropped;

@@ -96,7 +96,7 @@ function describeConflict({ oid, className, serials, fields }: ConflictDetails):
     ? ` (read at ${formatTid(serials[1])}, meanwhile committed at ${formatTid(serials[0])})`
     : '';
   const where = fields?.length ? ` Differing fields: ${fields.join(', ')}.` : '';
-  return `${what} was changed by another transaction${when}.${where} Run the transaction again, as db.transaction() does up to its option attempts.`;
+  return `${what} was changed by another transaction${when}.${where} Run the transaction again, as db.transaction() does: 3 times in all, or what its option attempts says.`;
 }
 
 /** A read depended on a revision that is not, or no longer, the one to be seen. Run the transaction again. */

@@ -169,7 +169,7 @@ onEveryDatabase('a conflict', (open) => {
     const [committed, read] = (error as ConflictError).serials!;
     expect(committed > read).toBe(true);
     expect((error as Error).message).toMatch(
-      /^test\.conflict\.Plain 0x1 was changed by another transaction \(read at .*, meanwhile committed at .*\)\. Differing fields: text\. Run the transaction again, as db\.transaction\(\) does up to its option attempts\.$/,
+      /^test\.conflict\.Plain 0x1 was changed by another transaction \(read at .*, meanwhile committed at .*\)\. Differing fields: text\. Run the transaction again, as db\.transaction\(\) does: 3 times in all, or what its option attempts says\.$/,
     );
     ben.abort();
     expect(mine.text).toBe('ann');

@@ -12,11 +12,13 @@ import { CorruptionError } from '../../errors';
 import { oidFromBytes, oidToBytes, type Oid } from '../../ids';
 
 const EMPTY = Buffer.alloc(0);
+/** Up to so many are put in order one by one; a set and a sort cost more for few. */
+const FEW = 16;
 
 /** Packs `oids`, in any order. No oids, no bytes. */
 export function packOids(oids: readonly Oid[]): Buffer {
   if (oids.length === 0) return EMPTY;
-  const sorted = oids.length === 1 ? oids : [...new Set(oids)].sort((a, b) => a - b);
+  const sorted = ascending(oids);
   let foreign = 0;
   while (foreign < sorted.length && sorted[foreign]! < 0) foreign++;
   const target = Buffer.allocUnsafe(8 + sorted.length * 8);
@@ -28,6 +30,23 @@ export function packOids(oids: readonly Oid[]): Buffer {
   }
   for (let place = 0; place < foreign; place++, end += 8) oidToBytes(sorted[place]!, target, end);
   return target.subarray(0, end);
+}
+
+/** Each once, in order: as most lists come. */
+function ascending(oids: readonly Oid[]): readonly Oid[] {
+  let next = 1;
+  while (next < oids.length && oids[next - 1]! < oids[next]!) next++;
+  if (next >= oids.length) return oids;
+  if (oids.length > FEW) return [...new Set(oids)].sort((a, b) => a - b);
+  const sorted = oids.slice(0, next);
+  for (; next < oids.length; next++) {
+    const oid = oids[next]!;
+    if (sorted.includes(oid)) continue;
+    let at = sorted.push(oid) - 1;
+    for (; at > 0 && sorted[at - 1]! > oid; at--) sorted[at] = sorted[at - 1]!;
+    sorted[at] = oid;
+  }
+  return sorted;
 }
 
 /** What {@link packOids} packed. `CorruptionError` for anything else. */

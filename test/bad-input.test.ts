@@ -13,15 +13,22 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  assign,
   ClosedError,
+  copyTransactions,
   DB,
   FormatError,
   InvalidArgumentError,
   persistent,
   ReadOnlyError,
+  registry,
+  runSteps,
+  toPlain,
   transaction,
   ZodbError,
 } from 'zodb';
+import { OOBTree } from 'zodb/btrees';
+import { backupStorage, restoreBackup, verifyBackup } from 'zodb/storage';
 
 let directory: string;
 beforeEach(() => {
@@ -147,6 +154,53 @@ test('use after close says so', () => {
   db.close();
   expect(failure(() => db.open())).toBeInstanceOf(ClosedError);
   expect(failure(() => db.transaction(() => 1))).toBeInstanceOf(ClosedError);
+});
+
+@persistent('test.bad.Item')
+class Item {}
+
+test('wrong arguments are named, and nothing is done', () => {
+  const refused = (message: string): unknown =>
+    expect.objectContaining({ code: 'INVALID_ARGUMENT', message });
+  const db = new DB();
+  for (const [use, message] of [
+    [() => toPlain({}, { dpeth: 1 } as object), 'toPlain() has no option "dpeth"; it has depth.'],
+    [() => toPlain({}, { depth: -1 }), 'depth must be a number, 0 or more, not -1.'],
+    [() => assign(new Item(), null as never), 'assign() takes an object with fields, not null.'],
+    [
+      () => {
+        registry.register('bad', Item as never, undefined as never);
+      },
+      "Only a class can be registered: register('module', 'Class', Class).",
+    ],
+    [
+      () => new OOBTree({ a: 1 } as never),
+      'Entries are a mapping or an iterable of [key, value] pairs, not { a: 1 }. Object.entries() makes them of an object.',
+    ],
+    [
+      () => db.transaction((root) => void ((root as Record<symbol, unknown>)[Symbol('x')] = 1)),
+      'Entries of the root have text for keys, not Symbol(x).',
+    ],
+    [
+      () => runSteps(copyTransactions('a.fs' as never, db.storage)),
+      'Storages are copied, not strings: openStorage(path).',
+    ],
+    [
+      () => runSteps(backupStorage(db.storage, directory, { gzp: true } as object)),
+      'backupStorage() has no option "gzp"; it has full, gzip, quick, removeOld.',
+    ],
+    [
+      () => runSteps(restoreBackup(directory, 'x.fs', { at: 1 } as object)),
+      'restoreBackup() has no option "at"; it has time, blobDir.',
+    ],
+    [
+      () => runSteps(verifyBackup(directory, { qick: true } as object)),
+      'verifyBackup() has no option "qick"; it has quick.',
+    ],
+  ] as [() => unknown, string][]) {
+    expect(failure(use)).toEqual(refused(message));
+  }
+  db.close();
 });
 
 test('without better-sqlite3 memory and File storage work, and SQLite says what to install', () => {

@@ -42,7 +42,7 @@ export function check(collection: object): void {
 export function findProblems(collection: object, visited?: (node: TreeNode) => void): TreeProblem[] {
   if (!(collection instanceof TreeNode)) {
     throw new DamagedTreeError(
-      `${describeNode(collection)} is no tree, bucket or set: there is nothing to check.`,
+      `There is nothing to check: ${describeNode(collection)} is no tree, bucket or set.`,
     );
   }
   const inspection = new Inspection(collection, visited);

@@ -88,6 +88,11 @@ export abstract class Mapping<K, V> extends Collection<K> implements Iterable<[K
 
   /** Stores all entries of a mapping, or of an iterable of pairs. */
   update(entries: Iterable<readonly [K, V]>): this {
+    if (typeof (entries as Partial<typeof entries> | null)?.[Symbol.iterator] !== 'function') {
+      throw new InvalidArgumentError(
+        `Entries are a mapping or an iterable of [key, value] pairs, not ${describeKey(entries)}. Object.entries() makes them of an object.`,
+      );
+    }
     for (const entry of entries) {
       if (!Array.isArray(entry) || entry.length !== 2) {
         throw new InvalidArgumentError(

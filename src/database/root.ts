@@ -3,6 +3,7 @@
  * it gives the mapping itself, for keys that are no attribute names.
  */
 import { inspect } from 'node:util';
+import { InvalidArgumentError } from '../errors';
 import type { PersistentMapping } from '../persistence/index';
 
 /** The root by attributes, and by a call the mapping. */
@@ -29,7 +30,9 @@ export function makeRoot<R extends object>(
       return mapping().get(key);
     },
     set(_target, key, value) {
-      if (typeof key === 'symbol') return false;
+      if (typeof key === 'symbol') {
+        throw new InvalidArgumentError(`Entries of the root have text for keys, not ${String(key)}.`);
+      }
       mapping().set(key, value);
       return true;
     },

@@ -27,6 +27,9 @@ type Json = Readonly<Record<string, unknown>>;
  * @throws InvalidArgumentError for names that the object has no field of, and for values that don't fit; POSKeyError for a reference to nothing
  */
 export function assign<T extends object>(object: T, plain: object): T {
+  if (typeof plain !== 'object' || (plain as object | null) === null) {
+    throw new InvalidArgumentError(`assign() takes an object with fields, not ${shown(plain)}.`);
+  }
   checkNames(plain);
   const settings: Setting[] = [];
   plan(object, plain as Json, settings);

@@ -104,6 +104,7 @@ export class Registry {
    * @throws ClassRegistrationError when the name or the class is taken
    */
   register(module: string, name: string, ctor: AnyClass, options: ClassOptions = {}): void {
+    checkClass(ctor);
     this.registerNoted(module, name, ctor, options, takeNotes(ctor));
   }
 
@@ -241,7 +242,7 @@ export function splitName(dotted: string): readonly [module: string, name: strin
 
 function checkClass(ctor: unknown): void {
   if (typeof ctor !== 'function' || typeof ctor.prototype !== 'object' || ctor.prototype === null) {
-    throw new InvalidArgumentError('Only a class can be registered.');
+    throw new InvalidArgumentError("Only a class can be registered: register('module', 'Class', Class).");
   }
 }
 

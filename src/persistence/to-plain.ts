@@ -1,5 +1,6 @@
 /** Persistent graphs as plain JSON, for the edges of a program: HTTP answers, logs, exports. */
 import { instanceToPlain } from 'class-transformer';
+import { InvalidArgumentError, refuseUnknownOptions } from '../errors';
 import { types } from 'node:util';
 import { formatOid } from '../ids';
 import { modelFor } from './guard';
@@ -18,8 +19,13 @@ export interface ToPlainOptions {
  * A persistent object (or any value) as what JSON can say: Maps with string keys become objects, other Maps arrays of pairs, Sets arrays, bytes base64 text, bigints and URLs text. References beyond
  * `depth`, and those back to an object that is being shown, are cut to `{ $ref: '0x2a', $class: 'bank.Account' }`, and nothing is loaded for them. What class-transformer's decorators (`@Exclude`, `@Expose`, `@Transform`)
  * say of a class holds.
+ * @throws InvalidArgumentError when `options` are wrong
  */
-export function toPlain(value: unknown, { depth = 0 }: ToPlainOptions = {}): unknown {
+export function toPlain(value: unknown, options: ToPlainOptions = {}): unknown {
+  refuseUnknownOptions('toPlain()', options, ['depth']);
+  const { depth = 0 } = options;
+  if (!(depth >= 0))
+    throw new InvalidArgumentError(`depth must be a number, 0 or more, not ${String(depth)}.`);
   return plain(value, depth, new Set());
 }
 

@@ -1,5 +1,5 @@
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
-import { CorruptionError, POSKeyError, UnsupportedError } from '../errors';
+import { CorruptionError, InvalidArgumentError, POSKeyError, UnsupportedError } from '../errors';
 import type { Tid } from '../ids';
 import { newWorkingFile } from './blob-working-files';
 import { requireCapability } from './capabilities';
@@ -30,6 +30,10 @@ export interface CopyReport {
  * (`ZODB/src/ZODB/BaseStorage.py`, `copyTransactionsFrom`). The source must support iteration, the target restoring.
  */
 export function* copyTransactions(source: Storage, target: CopyTarget, from?: Tid): Steps<CopyReport> {
+  for (const storage of [source, target] as Partial<Storage>[]) {
+    if (typeof storage.supports !== 'object')
+      throw new InvalidArgumentError(`Storages are copied, not ${typeof storage}s: openStorage(path).`);
+  }
   requireCapability(source, 'iterate');
   if (!target.supports.restore || target.restore === undefined) {
     throw new UnsupportedError(

@@ -53,5 +53,6 @@ export {
   type BackupOutcome,
   type RestoreOptions,
   type RestoreOutcome,
+  type VerifyOptions,
   type VerifyReport,
 } from './backup';

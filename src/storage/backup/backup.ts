@@ -1,7 +1,7 @@
 import type { Hash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { POSKeyError, UnsupportedError } from '../../errors';
+import { POSKeyError, refuseUnknownOptions, UnsupportedError } from '../../errors';
 import { ZERO_TID, type Oid, type Tid } from '../../ids';
 import { copyTransactions } from '../copy';
 import { FileStorage } from '../file';
@@ -51,6 +51,7 @@ export function* backupStorage(
   repository: string,
   options: BackupOptions = {},
 ): Steps<BackupOutcome> {
+  refuseUnknownOptions('backupStorage()', options, ['full', 'gzip', 'quick', 'removeOld']);
   try {
     fs.mkdirSync(repository, { recursive: true });
     const chain = options.full ? undefined : toContinue(readRepository(repository).at(-1));

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { CorruptionError, InvalidArgumentError } from '../../errors';
+import { CorruptionError, InvalidArgumentError, refuseUnknownOptions } from '../../errors';
 import { dateOfTid, MAX_TID, tidFromTime, ZERO_TID, type Tid } from '../../ids';
 import { FileStorage } from '../file';
 import { BlobDirectory } from '../file/blob-directory';
@@ -41,6 +41,7 @@ export function* restoreBackup(
   target: string,
   options: RestoreOptions = {},
 ): Steps<RestoreOutcome> {
+  refuseUnknownOptions('restoreBackup()', options, ['time', 'blobDir']);
   if (fs.existsSync(target))
     throw new InvalidArgumentError(`${target} exists; restore to another path, or move it away.`);
   const files = chooseFiles(readRepository(repository), options.time, repository);

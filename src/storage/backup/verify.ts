@@ -1,8 +1,15 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
+import { refuseUnknownOptions } from '../../errors';
 import type { Steps } from '../steps';
 import { readBackup } from './byte-copy';
 import { readRepository, type BackupFile } from './repository';
+
+/** Options of {@link verifyBackup}. */
+export interface VerifyOptions {
+  /** Look at the lengths of files that are not compressed instead of reading them. Default false. */
+  readonly quick?: boolean;
+}
 
 /** What {@link verifyBackup} found. */
 export interface VerifyReport {
@@ -12,8 +19,10 @@ export interface VerifyReport {
   readonly problems: readonly string[];
 }
 
-/** Compares every file of a repository with its `.dat` line; `quick` looks at lengths only (of files that are not compressed). */
-export function* verifyBackup(repository: string, { quick = false } = {}): Steps<VerifyReport> {
+/** Compares every file of a repository with its `.dat` line. */
+export function* verifyBackup(repository: string, options: VerifyOptions = {}): Steps<VerifyReport> {
+  refuseUnknownOptions('verifyBackup()', options, ['quick']);
+  const { quick = false } = options;
   const problems: string[] = [];
   let files = 0;
   let bytes = 0;

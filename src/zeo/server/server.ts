@@ -1,10 +1,10 @@
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as tls from 'node:tls';
-import { ClosedError, InvalidArgumentError } from '../../errors';
+import { ClosedError, InvalidArgumentError, refuseUnknownOptions } from '../../errors';
 import type { Oid } from '../../ids';
 import type { Conflict, Storage } from '../../storage/index';
-import { formatAddress, type ZeoAddress } from '../address';
+import { formatAddress, parseAddress, type ZeoAddress } from '../address';
 import { noteListening } from '../same-thread';
 import { FLAG, type Codec } from '../wire/codec';
 import type { WireValue } from '../wire/values';
@@ -68,6 +68,28 @@ export interface ZeoServerOptions {
   readonly logger?: ServerLogger;
 }
 
+const KNOWN: Readonly<Record<keyof ZeoServerOptions, true>> = {
+  storages: true,
+  readOnly: true,
+  msgpack: true,
+  tls: true,
+  invalidationQueueSize: true,
+  invalidationAge: true,
+  transactionTimeout: true,
+  clientConflictResolution: true,
+  resolveConflict: true,
+  packGc: true,
+  maxMessageBytes: true,
+  maxQueuedBytes: true,
+  maxTransactionChanges: true,
+  maxTransactionBytes: true,
+  maxConnections: true,
+  handshakeTimeout: true,
+  pollInterval: true,
+  sharedBlobDirectory: true,
+  logger: true,
+};
+
 /**
  * Serves storages to ZEO 5 and 6 clients, TypeScript and Python. It lives in the event loop of the thread that makes it.
  *
@@ -90,9 +112,10 @@ export class ZeoServer {
   #closed = false;
 
   constructor(options: ZeoServerOptions) {
+    refuseUnknownOptions('A ZEO server', options, Object.keys(KNOWN));
     this.#options = options;
     this.#log = options.logger ?? SILENT;
-    const names = Object.keys(options.storages);
+    const names = Object.keys((options.storages as object | undefined) ?? {});
     if (names.length === 0) throw new InvalidArgumentError('A ZEO server needs at least one storage.');
     for (const name of names) this.#hosted.set(name, this.#host(name, options.storages[name]!));
     this.#shared = this.#makeShared();
@@ -103,9 +126,13 @@ export class ZeoServer {
     return this.#hosted;
   }
 
-  /** Begins to listen, on one more address if there is one already. Resolves with the address, its port filled in. */
-  async listen(address: ZeoAddress): Promise<ZeoAddress> {
+  /**
+   * Begins to listen, on one more address if there is one already. Resolves with the address, its port filled in.
+   * @param where an address, or one as text: `host:port`, a port, the path of a unix socket
+   */
+  async listen(where: ZeoAddress | string): Promise<ZeoAddress> {
     if (this.#closed) throw new ClosedError('This ZEO server is closed.');
+    const address = typeof where === 'string' ? parseAddress(where) : where;
     if ('path' in address) await removeStaleSocket(address.path);
     const server = this.#options.tls
       ? tls.createServer({

@@ -122,3 +122,14 @@ it('who asked "ruok" and does not hang up is hung up on', async () => {
   }
   expect(server.connectionCount).toBe(0);
 });
+
+it('addresses may be text; what is none, and options that are not there, are refused', async () => {
+  const server = makeServer();
+  await expect(server.listen('nonsense')).rejects.toThrow('is no ZEO address');
+  expect(await server.listen(`${HOST}:0`)).toMatchObject({ host: HOST });
+  const storages = { '1': new MemoryStorage() };
+  expect(() => new ZeoServer({ storages, transactionTimout: 5 } as ZeoServerOptions)).toThrow(
+    'A ZEO server has no option "transactionTimout"; it has storages, ',
+  );
+  expect(() => new ZeoServer({} as ZeoServerOptions)).toThrow('at least one storage');
+});

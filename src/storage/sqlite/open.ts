@@ -29,7 +29,7 @@ export function openEngine(path: string, options: ResolvedOptions): Engine {
 function checkPath(path: string, options: ResolvedOptions): void {
   if (path === '' || path === ':memory:') {
     throw new InvalidArgumentError(
-      'SQLite storage needs the path of a file. For a database in memory use MemoryStorage.',
+      'SQLite storage needs the path of a file. A database in memory is new DB(), or a MemoryStorage.',
     );
   }
   checkFilePlace(path, options.readOnly || !options.create);

@@ -23,12 +23,17 @@ function enter(): PackageCopy {
   if (first === undefined) Object.defineProperty(holder, KEY, { value: [mine], configurable: true });
   else {
     holder[KEY]!.push(mine);
-    process.emitWarning(
-      `A second copy of the package zodb was loaded: ${nameOfCopy(mine)} beside ${nameOfCopy(first)}. Each copy has its own class registry and can't store objects of the other. \`npm ls zodb\` shows where they come from; \`npm dedupe\`, one version in all package.json files, or \`overrides\` makes them one.`,
-      { code: 'ZODB_TWO_COPIES' },
-    );
+    process.emitWarning(describeSecond(mine, first), { code: 'ZODB_TWO_COPIES' });
   }
   return mine;
+}
+
+function describeSecond(mine: PackageCopy, first: PackageCopy): string {
+  const apart = "Each has its own class registry and can't store objects of the other.";
+  if (mine.directory === first.directory) {
+    return `The package zodb was loaded again from ${mine.directory}, by jest.resetModules() or after require.cache was emptied. ${apart}`;
+  }
+  return `A second copy of the package zodb was loaded: ${nameOfCopy(mine)} beside ${nameOfCopy(first)}. ${apart} \`npm ls zodb\` shows where they come from; \`npm dedupe\`, one version in all package.json files, or \`overrides\` makes them one.`;
 }
 
 /** Version and place of a copy, for messages. */

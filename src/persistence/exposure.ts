@@ -4,7 +4,7 @@
  */
 import { types } from 'node:util';
 import { keepSpecimen } from '../specimens';
-import type { ObjectRecord } from './stamp';
+import { stampOf, type ObjectRecord } from './stamp';
 import { bytesOf, childrenOf, isContainer, Kind, kindOf, ownNames } from './values';
 
 /** The slot of values inside managed collections: there may be many, told apart by identity. */
@@ -84,9 +84,11 @@ keepSpecimen(new Note(0, {}, Kind.opaque, Form.none, false, [], undefined, undef
  * Notes what a plain value holds, each container and scalar in it; `undefined` when a reference is among them that must be followed first.
  */
 export function noteOf(slot: number, root: object): Note | undefined {
-  const head = shallow(slot, root, kindOf(root));
-  const nested = nestedIn(head.items);
+  const kind = kindOf(root);
+  // Before the note is made: it would be for nothing.
+  const nested = nestedIn(contents(root, kind));
   if (nested === Nested.refs) return undefined;
+  const head = shallow(slot, root, kind);
   return nested === Nested.none || noteInner(head) ? head : undefined;
 }
 
@@ -136,7 +138,7 @@ const Nested = { none: 0, containers: 1, refs: 2 } as const;
 function nestedIn(items: readonly unknown[]): (typeof Nested)[keyof typeof Nested] {
   let nested: typeof Nested.none | typeof Nested.containers = Nested.none;
   for (const item of items) {
-    if (typeof item !== 'object' || item === null) continue;
+    if (typeof item !== 'object' || item === null || stampOf(item) !== undefined) continue;
     const kind = kindOf(item);
     if (kind === Kind.ref) return Nested.refs;
     if (kind <= Kind.instance) nested = Nested.containers;

@@ -5,19 +5,13 @@
 import { types } from 'node:util';
 import { cloneValue } from './cloning';
 import { isFlat, isFlatList, type Note } from './exposure';
-import { retire, seal, type Unsealable } from './sealing';
-import type { ObjectRecord, State } from './stamp';
+import { sealFlat } from './sealing';
+import type { ObjectRecord } from './stamp';
 import { Kind, kindOf } from './values';
 
 /** Gives an object with tracked fields copies of the values that are watched, and seals these. False, and nothing was done, when aliases between its values would get lost. */
 export function replaceWatched(record: ObjectRecord): boolean {
   const { state } = record;
-  const first = record.watch!;
-  if (isFlatList(first) && first.next === undefined && isOnlyValue(first, state)) {
-    state[first.slot] = first.items;
-    retire(first.source);
-    return true;
-  }
   let plain = 0;
   for (let slot = 1; slot < state.length; slot++) {
     const value = state[slot];
@@ -26,23 +20,13 @@ export function replaceWatched(record: ObjectRecord): boolean {
   // When all are watched and flat, none is inside another; that none stands twice is left to see.
   for (let note = record.watch; note !== undefined; note = note.next) {
     if (!isFlat(note) || state[note.slot] !== note.source || standsTwice(note)) return false;
-    if (types.isProxy(note.source)) return false;
+    if (!isFlatList(note) && types.isProxy(note.source)) return false;
     plain -= 1;
   }
   if (plain !== 0) return false;
   for (let note = record.watch; note !== undefined; note = note.next) {
-    state[note.slot] = cloneFlat(note);
-    seal(note.source, 'eviction', NOTHING_ELSE);
-  }
-  return true;
-}
-
-/** Whether the value of a note stands where it says, and no other plain value in the state. */
-function isOnlyValue({ slot, source }: Note, state: State): boolean {
-  for (let i = 1; i < state.length; i++) {
-    const value = state[i];
-    if (typeof value !== 'object' || value === null) continue;
-    if (i === slot ? value !== source : kindOf(value) <= Kind.instance) return false;
+    state[note.slot] = copyFlat(note);
+    sealFlat(note.source);
   }
   return true;
 }
@@ -53,13 +37,9 @@ function standsTwice(note: Note): boolean {
   return false;
 }
 
-/** For an array, the note has a copy already, and needs it no more. */
-function cloneFlat({ source, kind, items }: Note): object {
-  return kind === Kind.array ? (items as unknown[]) : cloneValue(source);
+/** For an array of objects, the note has a copy already, and needs it no more; any other may have holes, for which a note has marks. */
+function copyFlat(note: Note): object {
+  const { source, kind, items } = note;
+  if (kind === Kind.array) return isFlatList(note) ? (items as unknown[]) : (source as unknown[]).slice();
+  return Object.getPrototypeOf(source) === Object.prototype ? { ...source } : cloneValue(source);
 }
-
-/** Flat arrays and plain objects can all be sealed. */
-const NOTHING_ELSE: Unsealable = {
-  bytes: (): void => undefined,
-  proxy: (): void => undefined,
-};

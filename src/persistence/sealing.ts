@@ -86,10 +86,10 @@ function isEmptyTuple(value: object): boolean {
   return Array.isArray(value) && value.length === 0 && Object.isFrozen(value);
 }
 
-/** Seals an array that is not frozen and holds no plain values, whose state was evicted. */
-export function retire(array: object): void {
-  stale.set(array, MARKS.eviction[0]);
-  Object.freeze(array);
+/** Seals an array or plain object that is not frozen and holds no other plain values, whose state was evicted. */
+export function sealFlat(value: object): void {
+  stale.set(value, MARKS.eviction[0]);
+  Object.freeze(value);
 }
 
 const MAP_METHODS = ['set', 'delete', 'clear'];

@@ -50,6 +50,12 @@ export function oidToBigInt(oid: Oid): bigint {
   return oid >= 0 ? BigInt(oid) : foreignValues[-oid - 1]!;
 }
 
+/** Whether a value is an oid: a whole number from 0 on, or the negative one of a foreign oid. */
+export function isOid(value: unknown): value is Oid {
+  if (!Number.isSafeInteger(value)) return false;
+  return (value as number) >= 0 || -(value as number) <= foreignValues.length;
+}
+
 /** Reads 8 bytes at `offset`. Throws `RangeError` when there are fewer. */
 export function oidFromBytes(bytes: Uint8Array, offset = 0): Oid {
   if (offset + 8 > bytes.length) throw new RangeError('An oid takes 8 bytes.');

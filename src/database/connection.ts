@@ -1,6 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util';
 import { ClosedError, InvalidArgumentError } from '../errors';
-import { ROOT_OID, ZERO_TID, type Oid, type Tid } from '../ids';
+import { isOid, ROOT_OID, ZERO_TID, type Oid, type Tid } from '../ids';
 import {
   jarOf,
   oidOf,
@@ -91,8 +91,7 @@ export class Connection<R extends object = Record<string, unknown>> {
   /** The object of an oid. Throws `POSKeyError` when this snapshot has none, `ClosedError` after `close`. */
   get(oid: Oid): object {
     this.#checkOpen();
-    if (typeof oid !== 'number')
-      throw new InvalidArgumentError('get() takes an oid; see oidOf() and parseOid().');
+    if (!isOid(oid)) throw new InvalidArgumentError('get() takes an oid; see oidOf() and parseOid().');
     return this.cache.get(oid);
   }
 

@@ -270,6 +270,14 @@ onEveryDatabase('bad input', (open) => {
     rmSync(directory, { recursive: true });
   });
 
+  test('what is no oid', () => {
+    const ann = user(open());
+    for (const wrong of ['0x1', -1e6, 1.5, NaN, null, {}, 1n]) {
+      expect(() => ann.get(wrong as never)).toThrow('get() takes an oid; see oidOf() and parseOid().');
+    }
+    ann.close();
+  });
+
   test('wrong functions and options of db.transaction()', () => {
     const db = open();
     for (const wrong of [null, undefined, 5, {}, 'fn']) {

@@ -2,7 +2,7 @@
  * What short watched arrays held, in one piece of memory. All watched objects are compared at each commit, and what that costs is cache misses: from an object's record to its note, to
  * the array, to the copy. Here only the arrays themselves are elsewhere.
  */
-import { isFlatList, isSameList, type Note } from './exposure';
+import { isClean, isFlatList, isSameList, type Note } from './exposure';
 import type { ObjectRecord } from './stamp';
 
 /** Longer arrays are compared by their notes: there the way to the copy is the smaller part. */
@@ -71,14 +71,14 @@ export class ListCopies {
     this.length = 0;
   }
 
-  /** To begin a comparison with. Too many useless entries, and all are made anew. */
-  start(): Cursor {
+  /** To begin a comparison with: `index` is that of the first entry's object in the queue. Too many useless entries, and all are made anew. */
+  start(index: number): Cursor {
     if (this.#void * 4 > this.length) this.clear();
-    return { at: this.#head, index: 0 };
+    return { at: this.#head, index };
   }
 
-  /** The next entry whose array is not as it was, or whose object must be compared by its notes; -1 at the end. */
-  next(cursor: Cursor): number {
+  /** The index of the next object that is not as it was; -1 at the end. `records` are those of the queue. */
+  next(cursor: Cursor, records: readonly ObjectRecord[]): number {
     const cells = this.#cells;
     let { at, index } = cursor;
     while (at < cells.length) {
@@ -86,11 +86,11 @@ export class ListCopies {
       const length = cells[at + 1] as number;
       const start = at + 2;
       at = start + length;
-      index += 1;
-      if (array !== undefined && isSameList(array, cells, start, length)) continue;
+      const record = index++;
+      if (array === undefined ? isClean(records[record]!) : isSameList(array, cells, start, length)) continue;
       cursor.at = at;
       cursor.index = index;
-      return index - 1;
+      return record;
     }
     return -1;
   }

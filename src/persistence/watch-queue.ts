@@ -66,10 +66,9 @@ export class WatchQueue {
     const changed: object[] = [];
     const records = this.#records;
     const copies = this.#copies;
-    const cursor = copies.start();
+    const cursor = copies.start(this.#head);
     const uncopied = this.#head + copies.length;
-    for (let next = copies.next(cursor); next >= 0; next = copies.next(cursor)) {
-      const i = this.#head + next;
+    for (let i = copies.next(cursor, records); i >= 0; i = copies.next(cursor, records)) {
       if (this.#wasChanged(records[i]!)) changed.push(this.#objects[i]!);
     }
     for (let i = uncopied; i < records.length; i++) {

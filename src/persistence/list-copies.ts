@@ -27,10 +27,9 @@ export class ListCopies {
   /** So many entries became useless. */
   #void = 0;
 
-  /** Appends an entry for an object. */
-  push(record: ObjectRecord): void {
+  /** Appends an entry for an object with these notes. */
+  push(note: Note | undefined): void {
     this.length += 1;
-    const note = record.watch;
     if (note === undefined || note.next !== undefined || !isFlatList(note) || note.items.length > LONGEST) {
       this.#cells.push(undefined, 0);
       return;
@@ -58,7 +57,7 @@ export class ListCopies {
   /** A note is not what its object is to be compared with any more. */
   leave(note: Note): void {
     const at = note.copy - this.#gone;
-    if (at < this.#head) return;
+    if (at < this.#head || this.#cells[at] !== note.source) return;
     this.#cells[at] = undefined;
     this.#void += 1;
   }

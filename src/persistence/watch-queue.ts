@@ -72,8 +72,9 @@ export class WatchQueue {
       if (this.#wasChanged(records[i]!)) changed.push(this.#objects[i]!);
     }
     for (let i = uncopied; i < records.length; i++) {
-      if (this.#wasChanged(records[i]!)) changed.push(this.#objects[i]!);
-      if (i < this.#lasting) copies.push(records[i]!);
+      const record = records[i]!;
+      if (this.#wasChanged(record)) changed.push(this.#objects[i]!);
+      if (i < this.#lasting) copies.push(this.#isWatched(record) ? record.watch : undefined);
     }
     return changed;
   }

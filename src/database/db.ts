@@ -28,23 +28,14 @@ import { ConnectionPools } from './connection-pools';
 import { foreignReferencesTo } from './foreign-references';
 import { revisionsOf, type Revision } from './history';
 import { checkNameIsFree } from './multi-database';
-import { splitOptions, type DBOptions, type RootFactories, type RootOf, type Settings } from './options';
+import { splitArguments, type DBOptions, type RootFactories, type RootOf, type Settings } from './options';
 import { startPack, type PackArguments, type Packed } from './packing';
 import { pointInTime, type OpenOptions } from './point-in-time';
-import { inspectDatabase } from './inspection';
+import { inspectDatabase, type ConnectionDebugInfo } from './inspection';
 import { initialiseRoot } from './root-setup';
 import type { Session } from './session';
 import { checkContext, runTransaction, type TransactionOptions } from './transaction-run';
 import { undoEntry, UndoParticipant, type UndoEntry } from './undo';
-
-/** One open connection, as {@link DB.connectionDebugInfo} shows it. */
-export interface ConnectionDebugInfo {
-  readonly opened: Date | undefined;
-  /** The call stack that opened it, with the option `traceConnections`. */
-  readonly openedAt: string | undefined;
-  readonly info: unknown;
-  readonly before: Tid | undefined;
-}
 
 /** A database: a storage, its connections, and what spans them (`ZODB/src/ZODB/DB.py`). */
 export class DB<F extends RootFactories = RootFactories> {
@@ -68,10 +59,11 @@ export class DB<F extends RootFactories = RootFactories> {
   /**
    * @param where nothing or `null`: in memory; a path: SQLite, or File when it ends in `.fs`; a URI (`sqlite:`, `file:`,
    *   `memory:`, `demo:`, `zeo:`); or a storage. See docs/storages.md.
-   * @throws InvalidArgumentError for an unknown option, and what opening the storage throws
+   * @throws InvalidArgumentError for an unknown option and for a place that is `undefined`, and what opening the storage throws
    */
-  constructor(where?: string | Storage | null, options: DBOptions<F> & StorageOptions = {}) {
-    const { settings, rest } = splitOptions(options as Record<string, unknown>);
+  constructor(where?: string | Storage | null, options?: DBOptions<F> & StorageOptions);
+  constructor(...args: [where?: string | Storage | null, options?: DBOptions<F> & StorageOptions]) {
+    const { where, options, settings, rest } = splitArguments(args);
     this.#settings = settings;
     this.registry = options.registry ?? processRegistry;
     this.databaseName = settings.databaseName;

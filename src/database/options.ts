@@ -76,8 +76,30 @@ const DEFAULTS: Settings = {
 
 const OWN_OPTIONS = new Set([...Object.keys(DEFAULTS), 'registry', 'databases']);
 
+/**
+ * What a DB is made with. A place that is given, but `undefined`, is refused: a program that means to keep its data must not work in
+ * memory because a variable of its environment is not set.
+ */
+export function splitArguments<Where, Options extends object>(
+  args: [where?: Where, options?: Options],
+): {
+  where: Where | undefined;
+  options: Partial<Options>;
+  settings: Settings;
+  rest: Record<string, unknown>;
+} {
+  const [where, options = {}] = args;
+  if (args.length > 0 && where === undefined) {
+    throw new InvalidArgumentError(
+      'The place of the database is undefined: is an environment variable not set? A path, a URI or a storage is wanted; ' +
+        'new DB() and new DB(null) are databases in memory, which end with the program.',
+    );
+  }
+  return { where, options, ...splitOptions(options as Record<string, unknown>) };
+}
+
 /** Takes the DB's own options out of `options`; the rest is for the storage, which names what it doesn't know. */
-export function splitOptions(options: Record<string, unknown>): {
+function splitOptions(options: Record<string, unknown>): {
   settings: Settings;
   rest: Record<string, unknown>;
 } {

@@ -101,7 +101,9 @@ class Reading {
 
   /** `value` as something like `was`; `follow` gives the object behind it, if it is a reference. */
   read(was: unknown, value: unknown, where: string, follow: () => unknown, type?: FieldType): unknown {
-    if (value === null || typeof value === 'boolean') return value;
+    if (value === null) return value;
+    checkSimple(was, value, where);
+    if (typeof value === 'boolean') return value;
     if (typeof value === 'object' && Object.hasOwn(value, '$ref')) return this.#resolve(value as Json, where);
     if (typeof was === 'bigint' || type === 'bigint') return toBigint(value, where);
     if (typeof was !== 'object' || was === null)
@@ -208,6 +210,19 @@ class Reading {
       throw new InvalidArgumentError(`${where}: ${$ref} is a ${name}, not a ${shown($class)}.`);
     return target;
   }
+}
+
+/** Text, numbers, true and false stay what they are; what holds nothing yet takes any of them. */
+function checkSimple(was: unknown, value: unknown, where: string): void {
+  const wanted =
+    typeof was === 'string'
+      ? 'text'
+      : typeof was === 'number'
+        ? 'a number'
+        : typeof was === 'boolean'
+          ? 'true or false'
+          : undefined;
+  if (wanted !== undefined && typeof value !== typeof was) throw misfit(wanted, value, where);
 }
 
 function toScalar(was: object, value: unknown, where: string): unknown {

@@ -27,6 +27,17 @@ class Thing {
   constructor(public label = '') {}
 }
 
+test('a place that is undefined is refused, not taken for memory', () => {
+  const unset: string | undefined = process.env['NO_SUCH_VARIABLE'];
+  expect(() => new DB(unset)).toThrow(
+    /^The place of the database is undefined: is an environment variable not set\?/,
+  );
+  expect(() => new DB(unset, { cacheSize: 10 })).toThrow(InvalidArgumentError);
+  const db = new DB(null, { cacheSize: 10 });
+  expect(db.name).toBe(new DB().name);
+  db.close();
+});
+
 onEveryDatabase('bad input', (open) => {
   test('use of objects and connections after close', () => {
     const db = open();

@@ -189,6 +189,8 @@ test.each<[string, unknown, RegExp]>([
   ['a reserved name', { _p_oid: 5 }, /no field _p_oid/],
   ['__proto__', JSON.parse('{"__proto__": {"admin": true}}'), /__proto__/],
   ['__proto__ inside', JSON.parse('{"any": [{"__proto__": {"admin": true}}]}'), /__proto__/],
+  ['text for a number', { count: 'many' }, /^Item\.count: a number is wanted, not "many"\.$/],
+  ['a number for text', { name: 5 }, /^Item\.name: text is wanted, not 5\.$/],
   ['no date', { count: 1, when: 'tomorrow' }, /^Item\.when: a date is wanted, not "tomorrow"\.$/],
   ['a number for a date', { when: 5 }, /Item\.when/],
   ['no base64', { bytes: 'ä' }, /Item\.bytes: base64/],

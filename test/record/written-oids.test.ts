@@ -3,6 +3,7 @@ import {
   ClassMeta,
   RecordReader,
   RecordWriter,
+  type Reference,
   StoredReference,
   structureHooks,
 } from '../../src/record/index';
@@ -11,7 +12,7 @@ const cls = ClassMeta.of('bank.models', 'Account');
 const node = ClassMeta.of('bank.models', 'Node');
 const reader = new RecordReader(structureHooks);
 const writer = new RecordWriter({
-  reference: (object) => (object instanceof StoredReference ? object : undefined),
+  reference: (object) => (object instanceof StoredReference ? (object as Reference) : undefined),
 });
 
 function referencesTo(oids: readonly number[], kind: 'strong' | 'weak' = 'strong'): StoredReference[] {

@@ -104,6 +104,7 @@ export class ClientStorage implements Storage {
       lostTrack: (tid) => view.lostTrack(tid),
       info: (info) => this.#info.merge(info),
       ready: () => link.wake(),
+      refused: () => link.giveUp(),
       message: (message, args) => this.#message(message, args),
       fileFailed: (failure) => blobs.failed(failure),
     };

@@ -34,6 +34,8 @@ export interface ConnectorHost {
   /** What the server tells about its storage. */
   info(info: ReadonlyMap<WireValue, WireValue>): void;
   ready(connection: ServerConnection, readOnly: boolean): void;
+  /** {@link Connector.refusal} is known: waiting longer is no use. */
+  refused(): void;
   message(name: string, args: WireValue): void;
   /** A file that arrives could not be written. */
   fileFailed(failure: FileFailure): void;
@@ -49,10 +51,13 @@ export class Connector implements ServerMessages {
   current: ServerConnection | undefined;
   /** Why the last attempt failed. */
   lastFailure: Error | undefined;
+  /** What the only server there is said when it did not take us, and never had: a storage that it does not have, for one. */
+  refusal: Error | undefined;
   #attempt: ServerConnection | undefined;
   /** What arrives before the cache is known to be right waits here. */
   #early: [name: string, args: WireValue][] = [];
   #isReadOnly = false;
+  #wasServed = false;
   #nextId = 1;
   #addressIndex = 0;
   #closed = false;
@@ -176,7 +181,17 @@ export class Connector implements ServerMessages {
         !this.current
       ) {
         this.#register(connection, true);
-      } else this.#giveUp(connection, call.error);
+      } else {
+        this.#giveUp(connection, call.error);
+        if (
+          !this.#wasServed &&
+          this.options.addresses.length === 1 &&
+          !(call.error instanceof ClientDisconnected)
+        ) {
+          this.refusal = this.lastFailure;
+          this.host.refused();
+        }
+      }
     });
   }
 
@@ -231,6 +246,8 @@ export class Connector implements ServerMessages {
     this.#attempt = undefined;
     this.#isReadOnly = readOnly;
     this.lastFailure = undefined;
+    this.refusal = undefined;
+    this.#wasServed = true;
     const early = this.#early;
     this.#early = [];
     before?.close();

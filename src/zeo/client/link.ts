@@ -40,7 +40,7 @@ export class ServerLink {
   }
 
   /**
-   * The connection, for which this waits. Throws `ClientDisconnected` when none comes in time; as long as there is none, those
+   * The connection, for which this waits. Throws `ClientDisconnected` when none comes in time, or the server refuses; as long as there is none, those
    * who come after that wait only a moment.
    */
   require(): ServerConnection {
@@ -53,12 +53,18 @@ export class ServerLink {
       const greeted = this.#inVain && this.connector.isGreeted;
       if (!greeted || !this.#waitForConnection(GREETING)) throw this.#noConnection();
     }
-    return this.connector.current!;
+    const found = this.connector.current;
+    if (!found) throw this.#noConnection();
+    return found;
   }
 
   #waitForConnection(milliseconds: number): boolean {
     const deadline = performance.now() + Math.min(milliseconds, this.waitTimeout);
-    return this.connector.waitUntil(() => this.connector.current !== undefined, deadline);
+    const { connector } = this;
+    return connector.waitUntil(
+      () => connector.current !== undefined || connector.refusal !== undefined,
+      deadline,
+    );
   }
 
   #patienceForConnection(): number {
@@ -179,6 +185,11 @@ export class ServerLink {
   /** A connection is there: those who wait for one go on. */
   wake(): void {
     this.#inVain = false;
+    this.giveUp();
+  }
+
+  /** No connection is to be expected: nobody waits any longer. */
+  giveUp(): void {
     for (const waiter of [...this.#waiters]) waiter();
   }
 
@@ -230,10 +241,16 @@ export class ServerLink {
   }
 
   #noConnection(): ClientDisconnected {
+    const { refusal } = this.connector;
+    if (refusal) {
+      return new ClientDisconnected(`The ZEO server refuses ${this.name}: ${refusal.message}`, {
+        cause: refusal,
+      });
+    }
     if (!this.#inVain) {
       // Those who began to wait later need not wait longer.
       this.#inVain = true;
-      for (const waiter of [...this.#waiters]) waiter();
+      this.giveUp();
     }
     const cause = this.connector.lastFailure;
     const why = cause ? ` ${cause.message}` : '';

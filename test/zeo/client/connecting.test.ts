@@ -108,6 +108,15 @@ describe('several addresses', () => {
     expect(textOf(client.load(oid).data)).toBe('written');
   });
 
+  it('a storage that the only server does not have is an error at once, not after the time to wait', () => {
+    const server = start({ kind: 'memory' });
+    const before = performance.now();
+    expect(() => connect(at(server), { storage: 'nope', waitTimeout: 60_000 })).toThrow(
+      /^The ZEO server refuses .*unknown storage: nope/,
+    );
+    expect(performance.now() - before).toBeLessThan(20_000);
+  });
+
   it('without fall-back a read-only server is refused', () => {
     const server = start({ kind: 'memory', options: { readOnly: true } });
     expect(() => connect(at(server), { waitTimeout: 1500 })).toThrow(/read-only/);

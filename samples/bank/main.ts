@@ -23,7 +23,7 @@ class Account {
   }
 }
 
-const db = new DB(process.argv[2], { root: { accounts: () => new OOBTree<string, Account>() } });
+const db = new DB(process.argv[2] ?? null, { root: { accounts: () => new OOBTree<string, Account>() } });
 
 db.transaction((root) => {
   root.accounts.set('ann', new Account());

@@ -7,7 +7,7 @@ import { DB } from 'zodb';
 import { IOBTree } from 'zodb/btrees';
 import { Operation, Parameter, ProcessRun } from './model';
 
-const db = new DB(process.argv[2], { root: { runs: () => new IOBTree<ProcessRun>() } });
+const db = new DB(process.argv[2] ?? null, { root: { runs: () => new IOBTree<ProcessRun>() } });
 
 db.transaction((root) => {
   for (let id = 1; id <= 20; id++) {

@@ -222,7 +222,7 @@ function overRecords(): Place {
 }
 
 function overDatabase(path?: string): Place {
-  const db = new DB(path, { cacheSize: 1 });
+  const db = new DB(path ?? null, { cacheSize: 1 });
   db.transaction((root: Record<string, unknown>) => void (root['node'] = new Node(0)));
   return {
     open(cacheSize) {

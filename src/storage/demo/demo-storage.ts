@@ -1,11 +1,4 @@
-import {
-  ClosedError,
-  ConflictError,
-  POSKeyError,
-  ReadConflictError,
-  refuseUnknownOptions,
-  UnsupportedError,
-} from '../../errors';
+import { ClosedError, ConflictError, POSKeyError, ReadConflictError, UnsupportedError } from '../../errors';
 import { MAX_TID, newTid, ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../ids';
 import type {
   BlobReader,
@@ -36,17 +29,7 @@ import { Layers, orMissing } from './layers';
 import { currentOfLayers, newestChanges } from './merge-records';
 import type { Pending } from './pending';
 import { supportsOf } from './supports';
-
-/** Options of {@link DemoStorage}. */
-export interface DemoStorageOptions {
-  /** What is below; never changed. Default an empty storage in memory. */
-  readonly base?: Storage;
-  /** Where changes go. Default a storage in memory. It needs `history`. */
-  readonly changes?: Storage;
-  /** Whether `close` closes them. Default true. */
-  readonly closeBase?: boolean;
-  readonly closeChanges?: boolean;
-}
+import { checkOptions, type DemoStorageOptions } from './options';
 
 /**
  * Changes layered over a base that stays as it is: try something on a real database, run tests on prepared data. Deletions are
@@ -72,7 +55,7 @@ export class DemoStorage implements Storage {
   #isClosed = false;
 
   constructor(options: DemoStorageOptions = {}) {
-    refuseUnknownOptions('Demo storage', options, ['base', 'changes', 'closeBase', 'closeChanges']);
+    checkOptions(options);
     const { base, changes, closeBase = true, closeChanges = true } = options;
     this.base = base ?? new MemoryStorage({ name: 'empty' });
     this.changes = changes ?? new MemoryStorage({ name: 'changes' });

@@ -1,2 +1,3 @@
 /** Changes layered over a base that stays as it is. */
-export { DemoStorage, type DemoStorageOptions } from './demo-storage';
+export { DemoStorage } from './demo-storage';
+export type { DemoStorageOptions } from './options';

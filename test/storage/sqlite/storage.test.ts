@@ -320,7 +320,7 @@ test('the log is reset when nobody needs it', () => {
       instance,
     );
   }
-  expect(statSync(`${file()}-wal`).size).toBeLessThan(18e6);
+  expect(statSync(`${file()}-wal`).size).toBeLessThan(16e6);
   h.storage.close();
 });
 

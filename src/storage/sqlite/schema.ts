@@ -114,10 +114,12 @@ function createTables(handle: Handle, defaults: [string, string][]): void {
 }
 
 function fileKind(handle: Handle): FileKind {
+  // The mark is read last: another process may make the tables and the mark, together, between two of these.
+  const tables = handle.prepare<number>('SELECT count(*) FROM sqlite_schema').pluck().get();
+  const version = handle.pragma('user_version');
   const id = handle.pragma('application_id');
   if (id === APPLICATION_ID) return 'ours';
-  const tables = handle.prepare<number>('SELECT count(*) FROM sqlite_schema').pluck().get();
-  return id === 0 && tables === 0 && handle.pragma('user_version') === 0 ? 'empty' : 'foreign';
+  return id === 0 && tables === 0 && version === 0 ? 'empty' : 'foreign';
 }
 
 /** The file's version; throws for one that this release does not know. */

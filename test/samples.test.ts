@@ -1,5 +1,6 @@
 /** The samples are whole programs: they run as a user would run them, in processes of their own. */
 import { execFileSync } from 'node:child_process';
+import { ensureBuilt } from './built';
 
 function run(...args: string[]): string[] {
   const output = execFileSync(process.execPath, ['node_modules/ts-node/dist/bin.js', ...args], {
@@ -8,10 +9,7 @@ function run(...args: string[]): string[] {
   return output.trimEnd().split('\n');
 }
 
-beforeAll(() => {
-  // The samples import the package by its name, which is the build.
-  execFileSync('npm', ['run', '--silent', 'build'], { encoding: 'utf8' });
-}, 120_000);
+beforeAll(ensureBuilt, 120_000);
 
 test('bank: a transfer is committed, an overdraft leaves no trace', () => {
   expect(run('samples/bank/main.ts')).toEqual([

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { ensureBuilt } from '../built';
 import { whatZeoLacks } from '../live/zeo-python';
 import { freePort } from './program';
 
@@ -31,9 +32,7 @@ function ended(child: ChildProcess): Promise<number | null> {
     : new Promise((resolve) => child.once('exit', resolve));
 }
 
-beforeAll(() => {
-  execFileSync('npm', ['run', '--silent', 'build'], { encoding: 'utf8' });
-}, 120_000);
+beforeAll(ensureBuilt, 120_000);
 
 afterAll(() => {
   for (const child of programs) child.kill('SIGKILL');

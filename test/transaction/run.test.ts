@@ -259,7 +259,8 @@ describe('run() of an asynchronous function', () => {
     );
     clearInterval(timer);
     expect(error).toEqual(new TransientError('always'));
-    expect(performance.now() - started).toBeGreaterThanOrEqual(28);
+    // 9.9 and 19.8 ms; Node's timers cut off fractions, and may be early by the age of the loop's clock.
+    expect(performance.now() - started).toBeGreaterThanOrEqual(26);
     expect(ticks).toBeGreaterThan(1);
   });
 

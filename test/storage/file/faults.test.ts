@@ -3,23 +3,15 @@ import * as fs from 'node:fs';
 import { ZodbError } from '../../../src/errors';
 import { ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../../src/ids';
 import { FileStorage, runSteps, TransactionMetaData } from '../../../src/storage';
-import type { FileStorageOptions } from '../../../src/storage';
 import { commit, put, serialOf } from './commits';
 import { TemporaryDirectory } from './directory';
 import { FaultySystem, ForgetfulSystem } from './faulty-system';
-import { mappingRecord, plainHost } from './records';
+import { open, tidsOf } from './open';
+import { mappingRecord } from './records';
 
 const directory = new TemporaryDirectory();
 afterAll(() => directory.remove());
 const soak = Number(process.env.ZODB_SOAK ?? 1);
-
-function open(file: string, options: FileStorageOptions = {}): FileStorage {
-  const storage = new FileStorage(file, { blobDir: false, onWarning: () => undefined, ...options });
-  storage.registerDB(plainHost);
-  return storage;
-}
-
-const tidsOf = (storage: FileStorage): Tid[] => Array.from(storage.iterate(), ({ tid }) => tid);
 
 function expectWhole(storage: FileStorage): void {
   expect(runSteps(storage.check()).problems).toEqual([]);

@@ -2,23 +2,16 @@
 import * as fc from 'fast-check';
 import * as fs from 'node:fs';
 import { ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../../src/ids';
-import { FileStorage, runSteps, type FileStorageOptions } from '../../../src/storage';
+import { FileStorage, runSteps } from '../../../src/storage';
 import { put, serialOf } from './commits';
 import { TemporaryDirectory } from './directory';
 import { FaultySystem, ForgetfulSystem } from './faulty-system';
-import { mappingRecord, plainHost } from './records';
+import { open, tidsOf } from './open';
+import { mappingRecord } from './records';
 
 const directory = new TemporaryDirectory();
 afterAll(() => directory.remove());
 const soak = Number(process.env.ZODB_SOAK ?? 1);
-
-function open(file: string, options: FileStorageOptions = {}): FileStorage {
-  const storage = new FileStorage(file, { blobDir: false, onWarning: () => undefined, ...options });
-  storage.registerDB(plainHost);
-  return storage;
-}
-
-const tidsOf = (storage: FileStorage): Tid[] => Array.from(storage.iterate(), ({ tid }) => tid);
 
 /** Commits to several objects together; the tids. */
 function putAll(storage: FileStorage, oids: readonly Oid[], text: string): Tid[] {

@@ -47,8 +47,9 @@ export class ForwardIterator<T> implements IterableIterator<T> {
   #leaf: TreeNode | undefined;
   #index: number;
   #ahead: ReadAhead | undefined = undefined;
-  /** A key of the leaf before this one. */
+  /** A key of the leaf before this one, and its values. */
   #before: unknown = undefined;
+  #valuesBefore: readonly unknown[] | undefined = undefined;
   #aheadOf: TreeNode | undefined = undefined;
   #held: Held = NOTHING_HELD;
 
@@ -81,6 +82,7 @@ export class ForwardIterator<T> implements IterableIterator<T> {
       if (this.#mode !== Mode.keys && this.#aheadOf !== leaf) this.#hold(leaf, content, index + 1);
     } else {
       this.#before = content.keys[index];
+      if (this.#mode !== Mode.keys) this.#valuesBefore = content.slots;
       this.#leaf = leaf === this.#root ? undefined : leaf.linked(content);
       this.#index = 0;
     }
@@ -101,7 +103,7 @@ export class ForwardIterator<T> implements IterableIterator<T> {
   #load(leaf: TreeNode): Content {
     if (this.#before === undefined) return leaf.load();
     this.#ahead ??= new ReadAhead(this.#root, 1);
-    return this.#ahead.load(leaf, this.#before, this.#last);
+    return this.#ahead.load(leaf, this.#before, this.#last, this.#valuesBefore);
   }
 }
 
@@ -167,7 +169,10 @@ export class BackwardIterator<T> implements IterableIterator<T> {
 
   #stepBack(left: TreeNode): void {
     const key = this.#reached;
-    if (left !== this.#root && left !== this.#first) this.#ahead.prefetch(key, this.#first);
+    if (left !== this.#root && left !== this.#first) {
+      const values = this.#mode === Mode.keys ? undefined : left.content?.slots;
+      this.#ahead.prefetch(key, this.#first, values);
+    }
     const place = left === this.#root ? undefined : atOrBefore(this.#root, key, true);
     const past = place === undefined || this.#root.keyKind.compare(keyAt(place), this.#firstKey) < 0;
     this.#leaf = past ? undefined : place.leaf;

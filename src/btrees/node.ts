@@ -134,6 +134,16 @@ export abstract class TreeNode extends Managed {
   }
 
   /**
+   * Loads the objects that the values of some of this node's leaves refer to in one batch: of as many of the first ones as is worth it when the
+   * objects are as large as those in `like`.
+   * @internal
+   */
+  valuesBeyond(leaves: readonly Content[], like: readonly unknown[]): void {
+    const lists = leaves.map(({ slots }) => slots);
+    this.anchor.followAhead(lists, like);
+  }
+
+  /**
    * Value `index` of this leaf, in its outer form.
    * @internal
    */

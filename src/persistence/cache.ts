@@ -85,6 +85,11 @@ export class ObjectCacheImpl implements ObjectCache {
     return this.#residents.followMany(refs, holder, slot);
   }
 
+  /** As {@link followMany}, for what will probably be asked for; see {@link Residents.followAhead}. */
+  followAhead(refs: readonly Ref[]): (object | undefined)[] | undefined {
+    return this.#residents.followAhead(refs);
+  }
+
   add(object: object): Oid {
     const record = recordOf(object);
     if (record?.cache === this) return record.oid!;

@@ -11,6 +11,7 @@ import { makeState } from './makers';
 import { ForeignRef, Ref } from './ref';
 import { INSIDE } from './exposure';
 import { checkNotStale } from './sealing';
+import { mostLike } from './siblings';
 import { ObjectRecord, stamp, stampedRecord, stampNew, stampOf, Status, type State } from './stamp';
 import { Kind, kindOf } from './values';
 
@@ -124,6 +125,33 @@ export abstract class Managed {
     const objects = cacheOf(this).followMany(refs);
     // Code of their classes may have replaced some meanwhile.
     for (let i = 0; i < refs.length; i++) if (values[places[i]!] === refs[i]) values[places[i]!] = objects[i];
+  }
+
+  /**
+   * As {@link followMany}, for lists that an iteration will come to when it is done with `like`: as many of the first ones as are worth it by what
+   * the objects there weigh, and have room. What can't be loaded stays a reference.
+   */
+  protected followAhead(lists: readonly unknown[][], like: readonly unknown[]): void {
+    const most = mostLike(like);
+    const refs: Ref[] = [];
+    const owners: unknown[][] = [];
+    const places: number[] = [];
+    for (const list of lists) {
+      if (refs.length + list.length > most) break;
+      for (let i = 0; i < list.length; i++) {
+        const value = list[i];
+        if (!(value instanceof Ref)) continue;
+        refs.push(value);
+        owners.push(list);
+        places.push(i);
+      }
+    }
+    const objects = refs.length === 0 ? undefined : cacheOf(this).followAhead(refs);
+    if (objects === undefined) return;
+    for (let i = 0; i < refs.length; i++) {
+      const object = objects[i];
+      if (object !== undefined && owners[i]![places[i]!] === refs[i]) owners[i]![places[i]!] = object;
+    }
   }
 
   /** Loads the states of objects (and behind references) in one batch, without following: for nodes that an iteration will come to. */

@@ -18,6 +18,8 @@ import { statusWord } from './status';
 const DEFAULT_TARGET = 10_000;
 /** So many records are asked for in one call. */
 const BATCH = 2000;
+/** What is loaded before it is asked for is less than one part of so many of what the cache may hold. */
+const SMALL_SHARE = 8;
 
 /** See the head of the file. One a cache. */
 export class Residents implements BudgetMember {
@@ -111,6 +113,28 @@ export class Residents implements BudgetMember {
   /** @param holder the object in whose field `slot` they stand, if that is an array of them: the same field of others may be loaded with them */
   followMany(refs: readonly (Ref | ForeignRef)[], holder: object | undefined, slot: number): object[] {
     if (holder !== undefined) this.#loadAhead(holder, slot);
+    const objects = this.#together(refs, true) as object[];
+    this.#siblings.enter(objects);
+    return objects;
+  }
+
+  /**
+   * As {@link followMany}, for what will probably be asked for: `undefined` where there is no such object, or nothing at all when there is
+   * no room for them, or one can't be loaded.
+   */
+  followAhead(refs: readonly Ref[]): (object | undefined)[] | undefined {
+    if (refs.length * SMALL_SHARE > this.targetCount) return undefined;
+    let objects: (object | undefined)[];
+    try {
+      objects = this.#together(refs, false);
+    } catch {
+      return undefined; // Whoever asks for one of them hears the error.
+    }
+    if (!objects.includes(undefined)) this.#siblings.enter(objects as object[]);
+    return objects;
+  }
+
+  #together(refs: readonly (Ref | ForeignRef)[], required: boolean): (object | undefined)[] {
     const objects: (object | undefined)[] = [];
     const missing: Oid[] = [];
     const known: (object | undefined)[] = [];
@@ -131,15 +155,19 @@ export class Residents implements BudgetMember {
     }
     if (missing.length > 0) {
       const simple = missing.length <= BATCH && isAscending(missing);
-      if (simple) this.#loadBatch(missing, known, true);
-      else this.loadMissing(missing, true);
+      if (simple) this.#loadBatch(missing, known, required);
+      else this.loadMissing(missing, required);
       let next = 0;
       for (let i = 0; i < objects.length; i++) {
-        if (objects[i] === undefined) objects[i] = simple ? known[next++]! : this.follow(refs[i]!);
+        if (objects[i] !== undefined) continue;
+        objects[i] = simple
+          ? known[next++]
+          : required
+            ? this.follow(refs[i]!)
+            : this.#identity.get((refs[i] as Ref).oid);
       }
     }
-    this.#siblings.enter(objects as object[]);
-    return objects as object[];
+    return objects;
   }
 
   /** Puts a state in place: from probation, or from the jar. */

@@ -90,7 +90,8 @@ export class Siblings {
 /** What the next members refer to. */
 function oidsAhead(group: Group): Oid[] | undefined {
   const { objects, at, slot } = group;
-  const most = mostLike(objects[at - 1]!, slot);
+  const before = stampOf(objects[at - 1]!)?.state[slot];
+  const most = Array.isArray(before) ? mostLike(before) : 0;
   const end = Math.min(at + group.step, objects.length);
   const model = recordOf(objects[at]!)!.state[0].model;
   const oids: Oid[] = [];
@@ -108,14 +109,12 @@ function oidsAhead(group: Group): Oid[] | undefined {
   return i === at + 1 ? undefined : oids;
 }
 
-/** How many objects are worth to be loaded ahead when they are as large as those that the member before refers to. */
-function mostLike(before: object, slot: number): number {
-  const value = stampOf(before)?.state[slot];
-  if (!Array.isArray(value)) return 0;
+/** How many objects are worth to be loaded ahead when they are as large as these, which were followed before. */
+export function mostLike(values: readonly unknown[]): number {
   let bytes = 0;
-  for (const item of value as unknown[]) {
+  for (const item of values) {
     if (typeof item !== 'object' || item === null || item instanceof ForeignRef) continue;
     bytes += recordOf(item)?.size ?? 0;
   }
-  return Math.min(MOST_OBJECTS, Math.floor((MOST_BYTES * value.length) / (bytes + 1)));
+  return Math.min(MOST_OBJECTS, Math.floor((MOST_BYTES * values.length) / (bytes + 1)));
 }

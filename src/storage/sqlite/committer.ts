@@ -44,22 +44,25 @@ export class SqliteCommitter {
   readonly #oids: OidSource;
   readonly #lock: CommitLock;
   readonly #afterCommit: (pages: number, instance: SqliteInstance | undefined) => void;
-  /** What is committed, as the reader sees it. */
   readonly #committed: Revisions;
   #current: Current | undefined;
 
-  /** @param committed called after each commit, with about how many pages it wrote and who made it */
+  /**
+   * @param revisions what is committed, as the reader sees it
+   * @param committed called after each commit, with about how many pages it wrote and who made it
+   */
   constructor(
     engine: Engine,
     blobs: Blobs,
+    revisions: Revisions,
     committed: (pages: number, instance: SqliteInstance | undefined) => void,
   ) {
     this.#engine = engine;
     this.#blobs = blobs;
     this.#afterCommit = committed;
-    this.#committed = new Revisions(engine.reader, engine.tids);
+    this.#committed = revisions;
     this.#oids = new OidSource(engine);
-    this.#context = new WriteContext(engine, engine.writer, this.#oids, blobs);
+    this.#context = this.contextFor(engine.writer, new Revisions(engine.writer, engine.tids));
     this.#lock = new CommitLock(engine.path);
   }
 
@@ -186,8 +189,8 @@ export class SqliteCommitter {
   }
 
   /** For an instance that commits through a handle of its own. */
-  contextFor(handle: Handle): WriteContext {
-    return new WriteContext(this.#engine, handle, this.#oids, this.#blobs);
+  contextFor(handle: Handle, revisions: Revisions): WriteContext {
+    return new WriteContext(this.#engine, handle, revisions, this.#oids, this.#blobs);
   }
 
   /**

@@ -132,7 +132,10 @@ export class SqliteInstance implements StorageInstance {
    * Then the pages that the handle has cached stay good, and the next snapshot need not look for anything.
    */
   beginWriting(): WriteContext | undefined {
-    const context = (this.#writeContext ??= this.#context.committer.contextFor(this.#handle));
+    const context = (this.#writeContext ??= this.#context.committer.contextFor(
+      this.#handle,
+      this.#revisions,
+    ));
     return this.#transaction.tryToWrite(context.statements) ? context : undefined;
   }
 

@@ -2,9 +2,8 @@ import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
 
 /** A page in the log, with what SQLite writes before it. */
 const FRAME = 4_096 + 24;
-/** Bytes by which the log's file is lengthened at once: more as the log grows. */
-const LEAST = 128 * 1024;
-const MOST = 512 * 1024;
+/** Bytes by which the log's file is lengthened at once: what the disk makes of them counts more than how often. */
+const STEP = 512 * 1024;
 /** Pages between two looks: how many a commit writes is known by estimate only. */
 const PAGES = 250;
 
@@ -20,8 +19,7 @@ export class LogSpace {
   readonly #path: string;
   readonly #limit: number;
   #file: number | undefined;
-  /** Bytes by which the file is to be lengthened. */
-  #lacking = 0;
+  #isLow = false;
 
   /** @param limit bytes beyond which the file is not lengthened; 0 to leave it alone */
   constructor(path: string, limit: number) {
@@ -41,11 +39,10 @@ export class LogSpace {
       this.#file ??= openSync(this.#path, 'r+');
       const size = fstatSync(this.#file).size;
       const room = size - pages * FRAME;
-      const step = Math.min(MOST, Math.max(LEAST, size));
-      const isLow = room < step / 2;
-      if (isLow && size + step > this.#limit) return PAGES;
-      this.#lacking = isLow ? step : 0;
-      return Math.min(PAGES, (room + this.#lacking - step / 4) / FRAME);
+      const isLow = room < STEP / 2;
+      if (isLow && size + STEP > this.#limit) return PAGES;
+      this.#isLow = isLow;
+      return Math.min(PAGES, (room + (isLow ? STEP : 0) - STEP / 4) / FRAME);
     } catch {
       return PAGES;
     }
@@ -53,19 +50,19 @@ export class LogSpace {
 
   /** Under the write lock: nobody else writes to the log, and none of its pages are beyond the end of the file. */
   provide(): void {
-    if (this.#lacking === 0) return;
+    if (!this.#isLow) return;
+    this.#isLow = false;
     try {
-      writeSync(this.#file!, (zeros ??= Buffer.alloc(MOST)), 0, this.#lacking, fstatSync(this.#file!).size);
+      writeSync(this.#file!, (zeros ??= Buffer.alloc(STEP)), 0, STEP, fstatSync(this.#file!).size);
     } catch {
       // No space: if it is needed, the commit itself will say so.
     }
-    this.#lacking = 0;
   }
 
   /** Lets go of the file, before SQLite does. */
   close(): void {
     if (this.#file !== undefined) closeSync(this.#file);
     this.#file = undefined;
-    this.#lacking = 0;
+    this.#isLow = false;
   }
 }

@@ -87,7 +87,7 @@ export class SqliteStorage implements Storage {
       persistent: true,
       multiProcess: true,
     });
-    this.#committer = new SqliteCommitter(this.#engine, this.#blobs, this.#afterCommit);
+    this.#committer = new SqliteCommitter(this.#engine, this.#blobs, this.#revisions, this.#afterCommit);
     this.#timer = setInterval(() => this.#relieveLog(), LOG_INTERVAL).unref();
     this.#instanceContext = {
       storage: this,

@@ -4,7 +4,7 @@ import { BulkRows } from './bulk-rows';
 import type { Engine } from './engine';
 import type { Handle } from './handle';
 import type { OidSource } from './oid-source';
-import { Revisions } from './revisions';
+import type { Revisions } from './revisions';
 import { WriteStatements } from './write-statements';
 
 /** Where a transaction goes on from. */
@@ -29,12 +29,12 @@ export class WriteContext {
   last: LastTransaction | undefined;
   #bulk: BulkRows | undefined;
 
-  constructor(engine: Engine, handle: Handle, oids: OidSource, blobs: Blobs) {
+  constructor(engine: Engine, handle: Handle, revisions: Revisions, oids: OidSource, blobs: Blobs) {
     this.engine = engine;
     this.handle = handle;
     this.oids = oids;
     this.blobs = blobs;
-    this.revisions = new Revisions(handle, engine.tids);
+    this.revisions = revisions;
     this.statements = new WriteStatements(handle);
   }
 

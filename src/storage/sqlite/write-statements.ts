@@ -15,7 +15,8 @@ export class WriteStatements {
   readonly transaction: Statement;
   readonly #last: Statement<[seq: bigint, tid: bigint, past: bigint, objects: bigint]>;
   readonly #lock: Statement;
-  readonly #references: Statement<{ seq: number; refs: Buffer | null }>;
+  readonly #handle: Handle;
+  #references: Statement<{ seq: number; refs: Buffer | null }> | undefined;
 
   constructor(handle: Handle) {
     this.#last = handle
@@ -37,7 +38,7 @@ export class WriteStatements {
     );
     // Changes nothing, but takes the lock.
     this.#lock = handle.prepare('DELETE FROM meta WHERE 0');
-    this.#references = handle.prepare('SELECT seq, refs FROM object WHERE oid = ?');
+    this.#handle = handle;
   }
 
   /** The last transaction. */
@@ -60,6 +61,9 @@ export class WriteStatements {
 
   /** What the current revision refers to, as far as it is known. */
   currentReferences(oid: Oid): Oid[] {
+    this.#references ??= this.#handle.prepare<{ seq: number; refs: Buffer | null }>(
+      'SELECT seq, refs FROM object WHERE oid = ?',
+    );
     const row = this.#references.get(oidKey(oid));
     return (row && unpackReferences(oid, row.seq, row.refs)) ?? [];
   }

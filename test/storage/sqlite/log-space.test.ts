@@ -65,10 +65,10 @@ test('room is made once, by the next commit, and only when there is little', () 
   expect(statSync(path).size).toBe(10 * FRAME);
   space.provide();
   space.provide();
-  expect(statSync(path).size).toBe(10 * FRAME + 131_072);
+  expect(statSync(path).size).toBe(10 * FRAME + 524_288);
   expect(space.look(10)).toBeGreaterThan(5);
   space.provide();
-  expect(statSync(path).size).toBe(10 * FRAME + 131_072);
+  expect(statSync(path).size).toBe(10 * FRAME + 524_288);
   expect(readFileSync(path).subarray(0, 10 * FRAME)).toEqual(Buffer.alloc(10 * FRAME, 1));
   space.close();
 });

@@ -12,8 +12,10 @@ import { seal, type DropReason, type Unsealable } from './sealing';
 import { recordOf, Status, type ObjectRecord } from './stamp';
 import { WatchQueue } from './watch-queue';
 
-/** So many exposed objects are watched across a transaction boundary. */
+/** So many exposed objects are watched across a transaction boundary at most, */
 const WATCH_LIMIT = 1000;
+/** and so many even when nobody uses them any more. */
+const WATCH_FEW = 100;
 /** So many values of dropped states that can't be sealed are watched. */
 const STALE_LIMIT = 1000;
 
@@ -109,7 +111,10 @@ export class Exposures {
       const { slot, source } = note;
       const stays = slot === INSIDE ? (inside?.has(source) ?? true) : record.state[slot] === source;
       if (!stays) continue;
-      const made = noteOf(slot, source) ?? emptyNote(slot, source);
+      const noted = noteOf(slot, source);
+      // What is changed through a value that was read long ago is in use, as if it were read.
+      if (noted !== undefined && slot !== INSIDE) record.ready |= readyBit(slot);
+      const made = noted ?? emptyNote(slot, source);
       own(record, made);
       made.next = kept;
       kept = made;
@@ -137,7 +142,7 @@ export class Exposures {
 
   /** Keeps the number of watched objects bounded. Returns those that must be dropped for that. */
   trim(bound: number): readonly object[] {
-    return this.#queue.trim(Math.min(WATCH_LIMIT, bound));
+    return this.#queue.trim(Math.min(WATCH_LIMIT, bound), Math.min(WATCH_FEW, bound));
   }
 
   /** The state of an object goes. */

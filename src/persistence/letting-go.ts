@@ -3,15 +3,20 @@
  * an object of flat values gets copies instead, and stays.
  */
 import { types } from 'node:util';
+import { House, type ClassModel } from './class-model';
+import { houseOf } from './classes';
 import { cloneValue } from './cloning';
 import { isFlat, isFlatList, type Note } from './exposure';
 import { sealFlat } from './sealing';
 import type { ObjectRecord } from './stamp';
 import { Kind, kindOf } from './values';
 
-/** Gives an object with tracked fields copies of the values that are watched, and seals these. False, and nothing was done, when aliases between its values would get lost. */
+/** Gives an object copies of the values that are watched, seals these, and ends the watch. False, and nothing was done, when it is a collection, or aliases between its values would get lost. */
 export function replaceWatched(record: ObjectRecord): boolean {
   const { state } = record;
+  // A collection's class is not looked at before it is needed.
+  const model = state[0].model as ClassModel | undefined;
+  if (model === undefined || houseOf(model) !== House.fields) return false;
   let plain = 0;
   for (let slot = 1; slot < state.length; slot++) {
     const value = state[slot];
@@ -28,6 +33,7 @@ export function replaceWatched(record: ObjectRecord): boolean {
     state[note.slot] = copyFlat(note);
     sealFlat(note.source);
   }
+  record.watch = undefined;
   return true;
 }
 

@@ -3,13 +3,15 @@
  * that are too many, and does no more.
  */
 import type { ObjectCacheImpl } from './cache';
-import { isManaged } from './classes';
 import { isClean } from './exposure';
 import { replaceWatched } from './letting-go';
 import { ListCopies } from './list-copies';
 import { Place, Status, type ObjectRecord } from './stamp';
 
 const NONE: readonly object[] = [];
+
+/** A boundary that lets go of so many is not followed by copies. */
+const COPIED_BELOW = 32;
 
 export class WatchQueue {
   readonly #cache: ObjectCacheImpl;
@@ -80,12 +82,15 @@ export class WatchQueue {
   }
 
   /**
-   * At a transaction boundary: the longest unread beyond `limit` are watched no more. Returns those of them that must be dropped for that. An object that was read since it was last looked at stays, and is looked at again after all others.
+   * At a transaction boundary: those beyond `limit` are watched no more, the longest unread first; of those beyond `few`, some that were not read since they were last looked at. Returns
+   * those of them that must be dropped for that. An object that was read stays, and is looked at again after all others.
    */
-  trim(limit: number): readonly object[] {
+  trim(limit: number, few: number): readonly object[] {
     if (this.#idle > 0 && this.#idle * 2 >= this.length) this.#tidy();
-    const dropped = this.length > limit ? this.#letGo(this.length - limit) : NONE;
-    this.#lasting = this.#records.length;
+    const before = this.length;
+    const dropped = before > few ? this.#letGoBeyond(limit, few) : NONE;
+    // While many go, a copy would be for nothing.
+    this.#lasting = before - this.length < COPIED_BELOW ? this.#records.length : 0;
     return dropped;
   }
 
@@ -98,30 +103,45 @@ export class WatchQueue {
     this.#lasting = 0;
   }
 
-  #letGo(count: number): readonly object[] {
+  #letGoBeyond(limit: number, few: number): readonly object[] {
     const dropped: object[] = [];
+    // Each costs a comparison at every commit, so that what is unread goes fast. What is in use is looked at seldom, as its next read takes longer then, and nothing is dropped that would be loaded again.
+    const excess = this.length - few;
+    if (few < limit) this.#letGo(Math.ceil(excess / 4), Math.ceil(excess / 32), undefined);
+    if (this.length > limit) this.#letGo(this.length - limit, 2 * this.length, undefined);
+    if (this.length > limit) this.#letGo(this.length - limit, 2 * this.length, dropped);
+    return dropped;
+  }
+
+  /** Lets go of the first `count` that are clean and unread, but passes over no more than so many others; those that must be dropped for it are among them when there is a list to put them into. */
+  #letGo(count: number, passes: number, dropped: object[] | undefined): void {
     const objects = this.#objects;
     const records = this.#records;
     let excess = count;
     let head = this.#head;
     try {
-      for (let looks = 2 * this.length; excess > 0 && looks > 0; looks--) {
+      while (excess > 0 && passes > 0) {
         const object = objects[head]!;
         const record = records[head++]!;
         if (record.ready !== 0) {
           record.ready = 0;
+          passes -= 1;
           objects.push(object);
           records.push(record);
         } else if (!this.#isWatched(record)) {
           this.#idle -= 1;
           excess -= 1;
           if (record.cache === this.#cache) record.place &= ~Place.watched;
-        } else if (record.status === Status.saved && isClean(record)) {
+        } else if (
+          record.status === Status.saved &&
+          isClean(record) &&
+          (replaceWatched(record) || dropped !== undefined)
+        ) {
           excess -= 1;
           record.place &= ~Place.watched;
-          if (!isManaged(object) && replaceWatched(record)) record.watch = undefined;
-          else dropped.push(object);
+          if (record.watch !== undefined) dropped?.push(object);
         } else {
+          passes -= 1;
           objects.push(object);
           records.push(record);
         }
@@ -131,7 +151,6 @@ export class WatchQueue {
       this.#head = head;
     }
     if (this.#head > this.length) this.#close();
-    return dropped;
   }
 
   /** Whether a record in the list is (still) this cache's, with notes. */

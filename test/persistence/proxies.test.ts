@@ -100,7 +100,8 @@ describe.each(makers)('%s', (_name, wrap) => {
     const { held, box, jar } = setup(() => [1]) as unknown as { held: number[]; box: Box; jar: MapJar };
     jar.cache.targetCount = 1;
     jar.commit();
-    const other = new Box([2]);
+    // Nor can this one get a copy of its value and stay.
+    const other = new Box([[2]]);
     jar.cache.add(other);
     jar.commit();
     jar.commit();

@@ -1,7 +1,14 @@
 /** Plain values inside persistent objects: changes in them are found, and those that can't be saved any more fail. */
 import { createContext, runInContext } from 'node:vm';
 import { ConflictError } from '../../src/errors';
-import { oidOf, persistent, StaleValueError, statusOf, value } from '../../src/persistence/index';
+import {
+  oidOf,
+  persistent,
+  PersistentMapping,
+  StaleValueError,
+  statusOf,
+  value,
+} from '../../src/persistence/index';
 import { MapJar, Records } from './map-jar';
 
 @value('values.Money')
@@ -399,25 +406,86 @@ test('no more than a thousand objects are watched across a boundary, and nothing
   expect(lengths.filter((length) => length === 2).length).toBe(1000);
 });
 
-test('of the objects that are too many to be watched, those read again stay, and the longest unread go', () => {
-  const records = new Records();
-  const first = new MapJar(records);
-  const oids = Array.from({ length: 1500 }, (_, i) => first.cache.add(new Box([i])));
-  first.commit();
-  const jar = new MapJar(records);
-  const boxes = jar.cache.getMany(oids) as Box[];
-  const held = boxes.map((box) => box.a as number[]);
-  jar.commit();
-  void boxes[500]!.a;
-  void boxes[0]!.a;
-  jar.commit();
-  expect(jar.cache.statistics.exposed).toBe(1000);
-  held[500]!.push(-1);
-  expect(() => held[501]!.push(-1)).toThrow(TypeError);
-  held[502]!.push(-1);
-  jar.commit();
-  const again = new MapJar(records).cache.getMany(oids) as Box[];
-  expect([500, 501, 502].map((i) => again[i]!.a)).toEqual([[500, -1], [501], [502, -1]]);
+describe('of the objects that are too many to be watched', () => {
+  /** A cache with many boxes that were just read, and the lists that they gave. */
+  function read(count: number) {
+    const records = new Records();
+    const first = new MapJar(records);
+    const oids = Array.from({ length: count }, (_, i) => first.cache.add(new Box([i])));
+    first.commit();
+    const jar = new MapJar(records);
+    const boxes = jar.cache.getMany(oids) as Box[];
+    const held = boxes.map((box) => box.a as number[]);
+    const again = () => (new MapJar(records).cache.getMany(oids) as Box[]).map((box) => box.a);
+    return { jar, boxes, held, again };
+  }
+
+  function isSealed(list: number[]): boolean {
+    return Object.isFrozen(list);
+  }
+
+  test('those read again stay, and the longest unread go', () => {
+    const { jar, boxes, held, again } = read(1500);
+    jar.commit();
+    expect(jar.cache.statistics.exposed).toBe(1000);
+    void boxes[500]!.a;
+    void boxes[0]!.a;
+    jar.commit();
+    // A quarter of what is beyond a hundred: 1,001 with the first box, whose list is a new one.
+    expect(jar.cache.statistics.exposed).toBe(775);
+    expect(held.map(isSealed)).toEqual(held.map((_, i) => i < 500 || (i > 500 && i <= 726)));
+    held[500]!.push(-1);
+    expect(() => held[501]!.push(-1)).toThrow(TypeError);
+    held[727]!.push(-1);
+    jar.commit();
+    expect([500, 501, 727].map((i) => again()[i])).toEqual([[500, -1], [501], [727, -1]]);
+  });
+
+  test('a hundred stay for as long as it takes', () => {
+    const { jar, held, again } = read(100);
+    for (let i = 0; i < 300; i++) jar.commit();
+    expect(jar.cache.statistics.exposed).toBe(100);
+    held.forEach((list) => list.push(-1));
+    jar.commit();
+    expect(again()).toEqual(held.map((_, i) => [i, -1]));
+  });
+
+  test('those beyond a hundred go one after the other, unless they are used, and none is loaded again for it', () => {
+    const { jar, boxes, held, again } = read(500);
+    const { loads } = jar.cache.statistics;
+    for (let i = 0; i < 100; i++) {
+      for (let n = 0; n < 20; n++) void boxes[n]!.a;
+      held[20]!.push(i); // was read long ago
+      jar.commit();
+      if (i === 0) expect(jar.cache.statistics.exposed).toBe(500);
+    }
+    expect(jar.cache.statistics.exposed).toBe(100);
+    expect(held.filter(isSealed).length).toBe(400);
+    expect(held.slice(0, 21).filter(isSealed)).toEqual([]);
+    expect(jar.cache.statistics.loads).toBe(loads);
+    expect(boxes.map((box) => box.a)).toEqual(again());
+    expect(again()[20]).toEqual([20, ...Array.from({ length: 100 }, (_, i) => i)]);
+  });
+
+  test('collections are let go of last, as they would be loaded again', () => {
+    const records = new Records();
+    const first = new MapJar(records);
+    const fill = (i: number) => new PersistentMapping([['list', [i]]]);
+    const oids = Array.from({ length: 300 }, (_, i) => first.cache.add(fill(i)));
+    const more = Array.from({ length: 900 }, (_, i) => first.cache.add(new Box([i])));
+    first.commit();
+    const jar = new MapJar(records);
+    const lists = (jar.cache.getMany(oids) as PersistentMapping<string, number[]>[]).map((mapping) =>
+      mapping.get('list')!,
+    );
+    for (let i = 0; i < 200; i++) jar.commit();
+    expect(jar.cache.statistics.exposed).toBe(300);
+    const { loads } = jar.cache.statistics;
+    for (const box of jar.cache.getMany(more) as Box[]) void box.a;
+    for (let i = 0; i < 200; i++) jar.commit();
+    expect([jar.cache.statistics.exposed, lists.filter(isSealed)]).toEqual([300, []]);
+    expect(jar.cache.statistics.loads).toBe(loads + more.length);
+  });
 });
 
 describe('an object that is watched no more', () => {

@@ -22,6 +22,8 @@ class Holder {
 class Root {
   leaves: Leaf[] = [];
   holders: Holder[] = [];
+  /** They are read once, and make the others too many. */
+  crowd: Holder[] = [];
 }
 
 const HOLDERS = 5;
@@ -60,13 +62,17 @@ class Run {
   /** What a list held at some time: changes are most easily lost when something comes back. */
   readonly #before = new Map<number, Leaf[]>();
 
-  constructor(targetCount: number) {
+  constructor(targetCount: number, crowd: number) {
     this.#jar = new MapJar(this.#records, { targetCount });
     this.#root = this.#jar.root(() => new Root());
     this.#root.leaves = Array.from({ length: LEAVES }, (_, i) => new Leaf(i));
     this.#root.holders = Array.from({ length: HOLDERS }, () => new Holder());
-    for (const holder of this.#root.holders) holder.list = this.#root.leaves.slice(0, 2);
+    this.#root.crowd = Array.from({ length: crowd }, () => new Holder());
+    for (const holder of [...this.#root.holders, ...this.#root.crowd])
+      holder.list = this.#root.leaves.slice(0, 2);
     this.#jar.commit();
+    this.#jar.cache.minimize();
+    for (const holder of this.#root.crowd) void holder.list;
     this.#now = Array.from({ length: HOLDERS * 2 }, (_, i) => (i % 2 === 0 ? 'l0,1' : 'l'));
     this.#committed = [...this.#now];
   }
@@ -136,13 +142,17 @@ class Run {
   }
 }
 
-test.each([1000, 3])('every change is found, whoever holds what: %d objects in the cache', (target) => {
+test.each([
+  [1000, 0, 150],
+  [3, 0, 150],
+  [2000, 1100, 30],
+])('every change is found, whoever holds what: %d objects in the cache, %d others', (target, crowd, runs) => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 60, maxLength: 200 }), (steps) => {
-      const run = new Run(target);
+      const run = new Run(target, crowd);
       for (const next of steps) run.take(next);
       run.check();
     }),
-    { numRuns: SCALE > 0 ? Math.ceil(2000 * SCALE) : 150 },
+    { numRuns: SCALE > 0 ? Math.ceil(runs * 13 * SCALE) : runs },
   );
 });

@@ -50,6 +50,8 @@ export class Loader {
   /** Class metadata that must be written back as it was: with arguments, of a class nobody knows. */
   readonly #metas = new WeakMap<object, ClassMeta>();
   readonly #forms = new WeakMap<object, StateForm>();
+  /** The record of the object that {@link make} made last: to ask the object itself would cost a search. */
+  made: ObjectRecord | undefined = undefined;
 
   constructor(cache: ObjectCacheImpl) {
     this.#cache = cache;
@@ -79,6 +81,7 @@ export class Loader {
     this.#fill(object, made, content, recipe);
     made.serial = record.serial;
     made.size = record.data.length;
+    this.made = made;
     return object;
   }
 

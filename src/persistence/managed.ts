@@ -12,7 +12,16 @@ import { ForeignRef, Ref } from './ref';
 import { INSIDE } from './exposure';
 import { checkNotStale } from './sealing';
 import { mostLike } from './siblings';
-import { ObjectRecord, stamp, stampedRecord, stampNew, stampOf, Status, type State } from './stamp';
+import {
+  isStamped,
+  ObjectRecord,
+  stamp,
+  stampedRecord,
+  stampNew,
+  stampOf,
+  Status,
+  type State,
+} from './stamp';
 import { Kind, kindOf } from './values';
 
 /** Key of the hook that wraps new objects. */
@@ -238,9 +247,7 @@ function isPersistentObject(value: object): boolean {
 }
 
 /** Whether an object is a persistent one that was saved or loaded: there is nothing to follow, it can be handed out. */
-export function isSettled(object: object): boolean {
-  return stampOf(object) !== undefined;
-}
+export const isSettled = isStamped;
 
 /** Whether a value stands for an object: for code that must not load. */
 export function isReference(value: unknown): value is Ref | ForeignRef {

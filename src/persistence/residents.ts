@@ -12,7 +12,7 @@ import type { Loader } from './loading';
 import type { ForeignRef, Ref } from './ref';
 import type { DropReason } from './sealing';
 import { Siblings } from './siblings';
-import { dropPending, Place, recordOf, stampedRecord, Status, type ObjectRecord } from './stamp';
+import { dropPending, Place, recordOf, Status, type ObjectRecord } from './stamp';
 import { statusWord } from './status';
 
 const DEFAULT_TARGET = 10_000;
@@ -335,7 +335,7 @@ export class Residents implements BudgetMember {
     const object = this.#loader.make(oid, loaded);
     this.loads += 1;
     this.#identity.hold(oid, object);
-    this.eviction.loaded(object, stampedRecord(object));
+    this.eviction.loaded(object, this.#loader.made!);
     return object;
   }
 

@@ -87,6 +87,7 @@ type Compiled = (...args: unknown[]) => unknown;
 interface Stamps {
   /** Marks an object, once. Throws a TypeError when it can't be extended (by Node's rules only from 24 on) or has a mark. */
   put(object: object, record: ObjectRecord): void;
+  has(object: object): boolean;
   of(object: object): ObjectRecord | undefined;
   /** As `of`, for an object that certainly has one. */
   get(object: object): ObjectRecord;
@@ -110,6 +111,10 @@ function makeStamps(): Stamps {
       this.#record = record;
     }
 
+    static has(object: object): boolean {
+      return #record in object;
+    }
+
     static of(object: object): ObjectRecord | undefined {
       return #record in object ? object.#record : undefined;
     }
@@ -125,6 +130,7 @@ function makeStamps(): Stamps {
   }
   return {
     put: (object, record) => void new Stamp(object, record),
+    has: Stamp.has,
     of: Stamp.of,
     get: Stamp.get,
     compile: Stamp.compile,
@@ -157,6 +163,8 @@ export function dropPending(object: object): void {
   pending.delete(object);
 }
 
+/** Whether an object is stamped. */
+export const isStamped = stamps.has;
 /** The record of a stamped object: one whose fields are tracked, or a managed one. */
 export const stampOf = stamps.of;
 /** As {@link stampOf}, for an object that certainly is stamped. */

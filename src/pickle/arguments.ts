@@ -142,9 +142,11 @@ export class ArgumentReader extends MachineState {
       if (buf[p] !== 0x51) return false;
     }
     if (p >= this.end) return false;
-    if (oidMemo >= 0) memo.reserve8(oidMemo, start);
-    if (clsMemo >= 0) memo.put(clsMemo, cls);
-    if (pairMemo >= 0) memo.reserve8(pairMemo, start, cls);
+    if (clsMemo >= 0 || !memo.reserveReference(oidMemo, pairMemo, start, cls)) {
+      if (oidMemo >= 0) memo.reserve8(oidMemo, start);
+      if (clsMemo >= 0) memo.put(clsMemo, cls);
+      if (pairMemo >= 0) memo.reserve8(pairMemo, start, cls);
+    }
     this.pos = p + 1;
     this.reference = this.persistentLoad8!(buf, start, cls as Global | undefined);
     return true;

@@ -60,8 +60,8 @@ export class ColumnReader extends Machine {
   protected readFields(names: PreparedNames): number {
     const { buf, memo } = this;
     const { view, readable } = this.input;
-    const values = this.columnValues;
     const count = names.names.length;
+    const values = (this.columnValues = new Array<unknown>(count));
     const span = names.largest + SPAN;
     for (let i = 0; i < count; i++) {
       const at = this.pos;
@@ -79,7 +79,7 @@ export class ColumnReader extends Machine {
         if (this.openList === undefined) this.pos = at;
         return i;
       }
-      values.push(value);
+      values[i] = value;
     }
     return count;
   }

@@ -14,13 +14,12 @@ export class Memo {
   size = 0;
   #gaps = 0;
   #far: Map<number, unknown> | undefined = undefined;
-  /** Whether `#lazyClasses` holds any. */
-  #lazyUsed = false;
   /**
    * For numbers whose entry is `undefined`: one more than the offset of the 8 bytes that it stands for; for a text, that
    * of its length, negated; 0 for neither.
    */
   readonly #lazyStarts: number[] = [];
+  /** Those of pairs; what stands at other numbers means nothing. Classes are few and stay anyway: they are not cleared. */
   readonly #lazyClasses: unknown[] = [];
 
   /** How many values there are: the number that MEMOIZE gives the next one. */
@@ -67,9 +66,22 @@ export class Memo {
   reserve8(index: number, start: number, cls?: unknown): void {
     this.reserve(index);
     if (index >= this.size) return;
-    this.#lazyUsed = true;
     this.#lazyStarts[index] = start + 1;
     this.#lazyClasses[index] = cls;
+  }
+
+  /** As {@link reserve8} of both parts of a reference, which have the next two numbers; false when they have others. */
+  reserveReference(oidIndex: number, pairIndex: number, start: number, cls: unknown): boolean {
+    const size = this.size;
+    if (oidIndex !== size || pairIndex !== size + 1) return false;
+    this.entries[size] = undefined;
+    this.entries[pairIndex] = undefined;
+    this.#lazyStarts[size] = start + 1;
+    this.#lazyStarts[pairIndex] = start + 1;
+    this.#lazyClasses[size] = undefined;
+    this.#lazyClasses[pairIndex] = cls;
+    this.size = size + 2;
+    return true;
   }
 
   #putOutOfOrder(index: number, value: unknown): void {
@@ -136,14 +148,10 @@ export class Memo {
   /** Forgets everything. */
   clear(): void {
     const entries = this.entries;
-    if (entries.length > 4096) entries.length = this.#lazyStarts.length = 0;
+    if (entries.length > 4096) entries.length = this.#lazyStarts.length = this.#lazyClasses.length = 0;
     else for (let i = this.size - 1; i >= 0; i--) entries[i] = undefined;
     this.size = 0;
     this.#gaps = 0;
     this.#far = undefined;
-    if (this.#lazyUsed) {
-      this.#lazyClasses.length = 0;
-      this.#lazyUsed = false;
-    }
   }
 }

@@ -21,6 +21,8 @@ const NO_COLUMNS: unknown[] = [];
 
 /** Reads one pickle after another from an input. The memo lasts until the next {@link open}. */
 export class PickleReader extends ItemReader {
+  #isOpen = false;
+
   /** Starts on `bytes` from `start` up to `end`; forgets the memo. */
   open(bytes: Uint8Array, start = 0, end = bytes.length): void {
     const input = this.input;
@@ -28,13 +30,15 @@ export class PickleReader extends ItemReader {
     this.buf = input.buf;
     this.pos = 0;
     this.end = input.end;
-    this.memo.clear();
+    if (this.#isOpen) this.memo.clear();
+    this.#isOpen = true;
     this.strings.open(input);
     this.builder.open(input.buf, input.end);
   }
 
   /** Lets go of the input and of everything read. */
   close(): void {
+    this.#isOpen = false;
     this.memo.clear();
     this.strings.close();
     this.builder.close();

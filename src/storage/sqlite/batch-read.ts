@@ -1,7 +1,7 @@
 import type { Oid } from '../../ids';
 import type { Statement } from './driver';
 import type { Handle } from './handle';
-import { openRecordAt, seqAt } from './record-format';
+import { checkRecord, damaged, HEADER, seqAt } from './record-format';
 import { SqliteRecord } from './revisions';
 import type { Tids } from './tids';
 
@@ -55,19 +55,24 @@ export class BatchRead {
       return false; // read one by one, the row that it is about says so
     }
     if (lengths.length !== oids.length) return false;
+    const { buffer, byteOffset } = joined;
     let end = 0;
     for (let i = 0; i < lengths.length; i++) {
       const length = lengths[i]!;
       const start = end;
       if (length >= 0) end += length;
       if (end > joined.length) return false;
-      into.push(length < 0 ? undefined : this.#open(oids[i]!, joined, start, end, last));
+      if (length < 0) {
+        into.push(undefined);
+        continue;
+      }
+      if (length < HEADER) throw damaged(oids[i]!);
+      // As `subarray`, which costs three times as much.
+      const data = new Uint8Array(buffer, byteOffset + start + HEADER, length - HEADER);
+      checkRecord(oids[i]!, joined, start, data);
+      const seq = seqAt(joined, start);
+      into.push(seq > last || length === HEADER ? undefined : new SqliteRecord(data, seq, this.#tids));
     }
     return end === joined.length;
-  }
-  #open(oid: Oid, bytes: Buffer, start: number, end: number, last: number): SqliteRecord | undefined {
-    const data = openRecordAt(oid, bytes, start, end);
-    const seq = seqAt(bytes, start);
-    return seq > last || data.length === 0 ? undefined : new SqliteRecord(data, seq, this.#tids);
   }
 }

@@ -46,19 +46,21 @@ export function sealedPrior(sealed: Buffer): number {
 /** The data in a row's bytes, empty for a deletion. `CorruptionError` when they are not what was sealed. */
 export function openRecord(oid: Oid, sealed: Buffer): Buffer {
   // A flipped type in the row gives null, a text or a number.
-  if (!(sealed instanceof Uint8Array)) throw damaged(oid);
-  return openRecordAt(oid, sealed, 0, sealed.length);
+  if (!(sealed instanceof Uint8Array) || sealed.length < HEADER) throw damaged(oid);
+  const data = sealed.subarray(HEADER);
+  checkRecord(oid, sealed, 0, data);
+  return data;
 }
 
-/** As {@link openRecord}, of a row that lies in `bytes` from `start` up to `end`. */
-export function openRecordAt(oid: Oid, bytes: Buffer, start: number, end: number): Buffer {
-  if (end - start < HEADER) throw damaged(oid);
-  const data = bytes.subarray(start + HEADER, end);
+/**
+ * Checks a row whose header stands in `bytes` from `start` on; `data` is what follows it.
+ * @throws CorruptionError when they are not what was sealed
+ */
+export function checkRecord(oid: Oid, bytes: Buffer, start: number, data: Uint8Array): void {
   const crc =
     ((bytes[start]! << 24) | (bytes[start + 1]! << 16) | (bytes[start + 2]! << 8) | bytes[start + 3]!) >>> 0;
   const seed = sealSeed(oid, numberAt(bytes, start + 4), numberAt(bytes, start + 10));
   if (crc32(data, seed) !== crc) throw damaged(oid);
-  return data;
 }
 
 /** A row of this object is not what was written. */

@@ -9,12 +9,12 @@ import { Tids } from './tids';
 
 /** A revision; its tid is looked up only when somebody asks for it. */
 export class SqliteRecord implements LoadedRecord {
-  readonly data: Buffer;
+  readonly data: Uint8Array;
   /** Number of the commit that wrote it. */
   readonly seq: number;
   readonly #tids: Tids;
 
-  constructor(data: Buffer, seq: number, tids: Tids) {
+  constructor(data: Uint8Array, seq: number, tids: Tids) {
     this.data = data;
     this.seq = seq;
     this.#tids = tids;
@@ -31,7 +31,7 @@ keepSpecimen(new SqliteRecord(Buffer.alloc(0), 0, Object.create(Tids.prototype) 
 export class BoundedSqliteRecord extends SqliteRecord implements BoundedRecord {
   readonly end: Tid | undefined;
 
-  constructor(data: Buffer, seq: number, tids: Tids, end: Tid | undefined) {
+  constructor(data: Uint8Array, seq: number, tids: Tids, end: Tid | undefined) {
     super(data, seq, tids);
     this.end = end;
   }

@@ -18,6 +18,9 @@ export class Tids {
   readonly #range: Statement<[bigint, bigint]>;
   readonly #atMost: Statement<[bigint, bigint]>;
   readonly #handle: Handle;
+  /** What was asked for last: the objects of a batch are mostly of one commit. */
+  #lastSeq = -1;
+  #lastTid: Tid = ZERO_TID;
 
   constructor(handle: Handle) {
     this.#handle = handle;
@@ -34,8 +37,11 @@ export class Tids {
 
   /** The tid of a commit. */
   tidOf(seq: number): Tid {
+    if (seq === this.#lastSeq) return this.#lastTid;
     const page = this.#pages.get(Math.floor(seq / PAGE));
-    return page?.[seq & (PAGE - 1)] ?? this.#read(seq, page);
+    const tid = page?.[seq & (PAGE - 1)] ?? this.#read(seq, page);
+    this.#lastSeq = seq;
+    return (this.#lastTid = tid);
   }
 
   /** Remembers a tid that is known. */

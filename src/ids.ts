@@ -172,9 +172,11 @@ export function newTid(last: Tid): Tid {
   return laterThan(tidFromSeconds(wallClock() / 1000), last);
 }
 
+const CLOCK_START = performance.timeOrigin;
+
 /** The time in milliseconds, to the microsecond: several transactions in one millisecond keep apart. */
 function wallClock(): number {
-  const precise = performance.timeOrigin + performance.now();
+  const precise = CLOCK_START + performance.now();
   const wall = Date.now();
   // The precise clock does not follow when the machine's clock is set.
   return Math.abs(precise - wall) < 5 ? precise : wall;

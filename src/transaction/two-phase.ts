@@ -43,6 +43,10 @@ export function* twoPhaseCommit(
   resources: readonly DataManager[],
   asynchronous: boolean,
 ): Steps {
+  if (resources.length === 1 && resources[0]!.tpcCommit) {
+    yield* commitAlone(transaction, resources[0]!, asynchronous);
+    return;
+  }
   const groups = asynchronous ? groupsOf(resources) : [{ members: sorted(resources), nonBlocking: false }];
   let current = 0;
   let voted = 0;
@@ -62,15 +66,6 @@ export function* twoPhaseCommit(
           nonBlocking && manager.commitAsync ? manager.commitAsync(transaction) : manager.commit(transaction);
         if (result !== undefined) yield result;
       }
-      if (resources.length === 1 && members[0]!.tpcCommit) {
-        const [manager] = members as [DataManager];
-        const result =
-          nonBlocking && manager.tpcCommitAsync
-            ? manager.tpcCommitAsync(transaction)
-            : manager.tpcCommit!(transaction);
-        if (result !== undefined) yield result;
-        return;
-      }
       for (const manager of members) {
         const result =
           nonBlocking && manager.tpcVoteAsync
@@ -86,6 +81,29 @@ export function* twoPhaseCommit(
       const votes = index < current ? Infinity : index === current ? voted : 0;
       yield* cleanUp(transaction, groups[index]!, votes);
     }
+    throw error;
+  }
+}
+
+/** As {@link twoPhaseCommit}, for one data manager that has `tpcCommit`: by far the most frequent commit, so without groups and loops. */
+function* commitAlone(transaction: Transaction, manager: DataManager, asynchronous: boolean): Steps {
+  const nonBlocking = asynchronous && modeOf(manager) === 'both';
+  try {
+    let result =
+      nonBlocking && manager.tpcBeginAsync
+        ? manager.tpcBeginAsync(transaction)
+        : manager.tpcBegin(transaction);
+    if (result !== undefined) yield result;
+    result =
+      nonBlocking && manager.commitAsync ? manager.commitAsync(transaction) : manager.commit(transaction);
+    if (result !== undefined) yield result;
+    result =
+      nonBlocking && manager.tpcCommitAsync
+        ? manager.tpcCommitAsync(transaction)
+        : manager.tpcCommit!(transaction);
+    if (result !== undefined) yield result;
+  } catch (error) {
+    yield* cleanUp(transaction, { members: [manager], nonBlocking }, 0);
     throw error;
   }
 }

@@ -61,6 +61,8 @@ export function oidFromBytes(bytes: Uint8Array, offset = 0): Oid {
   if (offset + 8 > bytes.length) throw new RangeError('An oid takes 8 bytes.');
   const high = word(bytes, offset);
   const low = word(bytes, offset + 4);
+  // Left as it is: a product is a float to V8 even when it is a small whole number, and costs it an object each.
+  if (high === 0) return low as Oid;
   if (high < FOREIGN_HIGH) return (high * TWO_32 + low) as Oid;
   return oidFromBigInt((BigInt(high) << 32n) | BigInt(low));
 }

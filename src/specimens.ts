@@ -10,3 +10,13 @@ export function keepSpecimen<T extends object>(object: T): T {
   specimens.push(object);
   return object;
 }
+
+/**
+ * An empty array for objects. To V8 an array that never held one is an array of whole numbers: code that was compiled for pushing
+ * objects onto filled ones is thrown away when it meets that.
+ */
+export function objectList<T extends object>(): T[] {
+  const list = [specimens as object as T];
+  list.pop();
+  return list;
+}

@@ -14,6 +14,9 @@ import { ZERO_TID } from '../ids';
 import { addOwner, hideContent, ownerOf, putOwner } from './node-slots';
 import type { ValueKind } from './value-kinds';
 
+/** A node of each class of which there are new ones: see `specimens.ts`. */
+const specimens = new WeakMap<object, TreeNode | undefined>();
+
 /** The content that was read last. */
 let latest: Content | undefined;
 
@@ -73,6 +76,12 @@ export abstract class TreeNode extends Managed {
   constructor() {
     super();
     this.content = emptyContent(this);
+    if (specimens.has(new.target)) return;
+    specimens.set(new.target, undefined);
+    const specimen = emptyNode(new.target as unknown as NodeClass);
+    // V8 takes for constant what never was set anew, and forgets code when it is.
+    specimen.content = undefined;
+    specimens.set(new.target, specimen);
   }
 
   /**

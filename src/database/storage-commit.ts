@@ -2,6 +2,7 @@ import { UndoError } from '../errors';
 import { formatOid, type Oid, type Tid } from '../ids';
 import { TransactionMetaData, type Storage, type StorageInstance } from '../storage/index';
 import type { Transaction } from '../transaction/index';
+import { keepSpecimen } from '../specimens';
 import { ConnectionStateError } from './connection-errors';
 
 const NONE: readonly Oid[] = [];
@@ -35,6 +36,14 @@ export class StorageCommit {
     this.meta = new TransactionMetaData({ user, description, extension });
     this.#storage = storage;
     this.instance = instance;
+  }
+
+  static {
+    const nothing = { user: '', description: '', hasExtension: false } as Transaction;
+    const { meta } = keepSpecimen(
+      new StorageCommit(Object.create(null) as Storage, Object.create(null) as StorageInstance, nothing),
+    );
+    keepSpecimen(meta);
   }
 
   /** The commit that another member has begun in this transaction. */

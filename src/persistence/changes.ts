@@ -1,6 +1,7 @@
 /** What a transaction did to the objects of one cache: lists, and nothing of what they mean. */
 import { InvalidArgumentError } from '../errors';
 import type { Oid } from '../ids';
+import { objectList } from '../specimens';
 import type { CacheSavepoint } from './interfaces';
 import type { ObjectRecord } from './stamp';
 
@@ -12,19 +13,19 @@ interface Mark extends CacheSavepoint {
 /** See the head of the file. One a cache. */
 export class Changes {
   /** Objects changed or added since the last commit, abort or savepoint. */
-  changed: object[] = [];
+  changed = objectList<object>();
   /** Serialized by the commit or savepoint under way, what is known of them, and how long their records are. */
-  stored: object[] = [];
-  records: ObjectRecord[] = [];
+  stored = objectList<object>();
+  records = objectList<ObjectRecord>();
   sizes: number[] = [];
   /** Objects given an oid since the last commit or abort, in order. */
   created: Oid[] = [];
   /** Oids stored at savepoints of this transaction, in order. */
   overlay: Oid[] = [];
   /** What was {@link changed} when the commit or savepoint under way began. */
-  #storing: object[] = [];
+  #storing = objectList<object>();
   /** Changed while a commit was under way that had written them already, or that they are no part of. */
-  #late: object[] = [];
+  #late = objectList<object>();
   #savepoints: Mark[] = [];
   #sequence = 0;
 
@@ -40,7 +41,7 @@ export class Changes {
   beginStoring(): readonly object[] {
     if (this.stored.length > 0) this.#forgetStored();
     this.#storing = this.changed;
-    this.changed = [];
+    this.changed = objectList();
     return this.#storing;
   }
 
@@ -51,8 +52,8 @@ export class Changes {
   }
 
   #forgetStored(): void {
-    this.stored = [];
-    this.records = [];
+    this.stored = objectList();
+    this.records = objectList();
     this.sizes = [];
   }
 
@@ -64,7 +65,7 @@ export class Changes {
   /** What was changed during a commit is part of the transaction that is now under way. */
   takeLate(): void {
     this.changed.push(...this.#late);
-    this.#late = [];
+    this.#late = objectList();
   }
 
   /** Takes an object off the list of changed ones. */
@@ -86,18 +87,18 @@ export class Changes {
 
   /** Nothing is left. */
   abort(): void {
-    this.changed = [];
+    this.changed = objectList();
     this.#forgetStored();
     this.created = [];
     this.overlay = [];
-    this.#storing = [];
-    this.#late = [];
+    this.#storing = objectList();
+    this.#late = objectList();
     this.#savepoints = [];
   }
 
   /** A point to come back to. */
   savepoint(): CacheSavepoint {
-    this.#storing = [];
+    this.#storing = objectList();
     this.#forgetStored();
     const mark = {
       sequence: ++this.#sequence,
@@ -119,9 +120,9 @@ export class Changes {
 
   /** What was changed since the last savepoint is taken back. */
   rollBack(): void {
-    this.changed = [];
+    this.changed = objectList();
     this.#forgetStored();
-    this.#storing = [];
-    this.#late = [];
+    this.#storing = objectList();
+    this.#late = objectList();
   }
 }

@@ -1,5 +1,6 @@
 /** How the objects of each class are written, found out once. */
 import type { ClassMeta } from '../record/index';
+import { keepSpecimen } from '../specimens';
 import { modelOfPrototype, type ClassModel, type House } from './class-model';
 import { houseOf, metaOfModel, requireModel } from './classes';
 import { modelFor } from './guard';
@@ -22,6 +23,14 @@ export interface Manner {
   /** Whether the class has a `__getstate__`. */
   readonly hasGetState: boolean;
 }
+
+keepSpecimen<Manner>({
+  model: Object.create(null) as ClassModel,
+  meta: Object.create(null) as ClassMeta,
+  registered: true,
+  house: 0,
+  hasGetState: false,
+});
 
 /** See the head of the file. One a cache. */
 export class Manners {

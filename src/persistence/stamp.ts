@@ -2,7 +2,8 @@
  * The mark of a persistent object: a `#private` field that only this file can see, so that no copy, proxy or heir of an object has it by accident.
  * It holds the object's {@link ObjectRecord}.
  */
-import { ZERO_TID, type Oid, type Tid } from '../ids';
+import { MAX_TID, ROOT_OID, ZERO_TID, type Oid, type Tid } from '../ids';
+import { keepSpecimen } from '../specimens';
 import { anchored } from './anchor';
 import type { Layout } from './class-model';
 import type { ObjectCacheImpl } from './cache';
@@ -81,6 +82,25 @@ export class ObjectRecord {
     this.cache = cache;
   }
 }
+
+/** A record of which everything was changed once: V8 takes for constant what was not, and forgets code when it does change. */
+function changedRecord(): ObjectRecord {
+  const states = [0, 1].map((): State => [undefined as unknown as Layout]);
+  const record = new ObjectRecord(states[0]!, Status.ghost, undefined, undefined);
+  record.state = states[1]!;
+  record.aside = states[0];
+  record.aside = undefined;
+  record.oid = ROOT_OID;
+  record.serial = MAX_TID;
+  record.cache = Object.create(null) as ObjectCacheImpl;
+  record.watch = Object.create(null) as Note;
+  record.cache = record.watch = undefined;
+  record.status = Status.saved;
+  record.ready = record.size = record.firm = record.place = 1;
+  return record;
+}
+
+keepSpecimen(changedRecord());
 
 type Compiled = (...args: unknown[]) => unknown;
 

@@ -1,5 +1,10 @@
 import { type Oid, oidToBytes } from '../ids';
-import { PickleWriter } from '../pickle/index';
+import {
+  PickleWriter,
+  type InternalWriterOptions,
+  type PyInstance,
+  type Reduction,
+} from '../pickle/index';
 import type { ClassMeta } from './class-meta';
 import type { FieldList } from './field-list';
 import type { Reference, RecordWriterHooks } from './interfaces';
@@ -8,6 +13,9 @@ import { WrittenOids } from './written-oids';
 /** The references of a record without any: most have none. */
 const NONE: Oid[] = [];
 
+/** Oids up to this one have no more than 31 bits. */
+const SMALL = 0x7fff_ffff;
+
 /** One oid's bytes, on their way into a record. */
 const oidBytes = Buffer.alloc(8);
 
@@ -15,7 +23,7 @@ const oidBytes = Buffer.alloc(8);
  * Puts records together. Make one per connection: it reuses its buffer. What can't be saved is a `PicklingError`
  * with the path inside the object; then nothing was written.
  */
-export class RecordWriter {
+export class RecordWriter implements InternalWriterOptions {
   readonly #writer: PickleWriter;
   readonly #hooks: RecordWriterHooks;
   #references: Oid[] = NONE;
@@ -23,10 +31,7 @@ export class RecordWriter {
 
   constructor(hooks: RecordWriterHooks) {
     this.#hooks = hooks;
-    this.#writer = new PickleWriter({
-      reduce: hooks.reduce && ((object) => hooks.reduce!(object)),
-      writeObject: this.#writeReference,
-    });
+    this.#writer = new PickleWriter(this);
   }
 
   /** Oids of the strong references in the record written last, in order, each once. Not to be changed; it stays as it is. */
@@ -62,15 +67,23 @@ export class RecordWriter {
     }
   }
 
-  /** The persistent id of a reference, with BINPERSID. */
-  readonly #writeReference = (object: object): boolean => {
+  /** @internal for the writer of values */
+  reduce(object: object): Reduction | PyInstance | undefined {
+    return this.#hooks.reduce?.(object);
+  }
+
+  /**
+   * Writes the persistent id of a reference, with BINPERSID.
+   * @internal for the writer of values
+   */
+  writeObject(object: object): boolean {
     const reference = this.#hooks.reference(object);
     if (reference === undefined) return false;
     const { out } = this.#writer;
     if (reference.kind === 'strong') {
       this.#oid(reference.oid, 1);
       const { cls } = reference;
-      if (cls !== undefined && this.#namesClass(cls)) {
+      if (cls !== undefined && !Array.isArray(cls.newargs)) {
         const { memo } = this.#writer;
         const known = memo.find(cls.global);
         if (known >= 0 && known < 256) {
@@ -86,7 +99,7 @@ export class RecordWriter {
     }
     out.byte(0x51);
     return true;
-  };
+  }
 
   /** Objects whose class has `__getnewargs__` are referred to without their class: it is in their own record. */
   #namesClass(cls: ClassMeta | undefined): cls is ClassMeta {
@@ -100,9 +113,12 @@ export class RecordWriter {
     const at = oid > oids.greatest ? -1 : oids.find(oid);
     if (at < 0) {
       oids.add(oid, memo.count, strong);
-      if (strong === 1) this.#noteReference(oid);
+      if (strong === 1) {
+        if (this.#references.length > 0) this.#references.push(oid);
+        else this.#references = [oid];
+      }
       if (oid < 0) oidToBytes(oid, oidBytes, 0);
-      const high = oid < 0 ? oidBytes.readInt32BE(0) : Math.floor(oid / 0x1_0000_0000);
+      const high = oid < 0 ? oidBytes.readInt32BE(0) : oid <= SMALL ? 0 : Math.floor(oid / 0x1_0000_0000);
       out.bytes8(high, oid < 0 ? oidBytes.readInt32BE(4) : oid, memo.count++);
       return;
     }

@@ -26,7 +26,8 @@ export class Engine {
   host: StorageHost | undefined;
   /** Kept by the file; another process may change it. */
   history: HistoryMode;
-  isClosed = false;
+  // Set anew in the constructor: see SqliteInstance.
+  isClosed = true;
   /** The handle through which a commit of this thread holds the write lock. */
   writing: Handle | undefined;
   #checkedAt = performance.now();
@@ -46,6 +47,7 @@ export class Engine {
     this.tids = new Tids(this.reader);
     this.log = new ChangeLog(this.reader, this.tids, () => this.host);
     this.history = parseHistory(readMeta(writer, 'history'));
+    this.isClosed = false;
   }
 
   /** A handle for reading, perhaps one that was given back. */

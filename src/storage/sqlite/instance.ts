@@ -12,18 +12,16 @@ import type {
   BlobSource,
   BoundedRecord,
   LoadedRecord,
-  Storage,
   StorageInstance,
   StorageSupports,
   TransactionStatus,
 } from '../interfaces';
 import type { TransactionMetaData } from '../transaction-meta';
 import { BatchRead } from './batch-read';
-import type { Blobs } from './blobs';
-import type { SqliteCommitter } from './committer';
 import type { Statement } from './driver';
 import type { Engine } from './engine';
 import { oidKey, type Handle } from './handle';
+import type { InstanceContext } from './instance-context';
 import { HEADER, openRecord, sealedSeq } from './record-format';
 import { Revisions, SqliteRecord } from './revisions';
 import { SnapshotTransaction } from './snapshot-transaction';
@@ -32,16 +30,6 @@ import type { LastTransaction, WriteContext } from './write-context';
 const NOTHING: readonly Oid[] = Object.freeze([]);
 /** Loads between two looks at the size of the write-ahead log. */
 const LOADS_PER_LOOK = 4_096;
-
-/** What instances share with their storage. */
-export interface InstanceContext {
-  readonly storage: Pick<Storage, 'loadBefore' | 'loadSerial'>;
-  readonly engine: Engine;
-  readonly committer: SqliteCommitter;
-  readonly blobs: Blobs;
-  readonly supports: StorageSupports;
-  readonly released: (instance: SqliteInstance) => void;
-}
 
 /**
  * A connection's view: a handle with an open read transaction, which is an exact snapshot whatever other
@@ -67,7 +55,8 @@ export class SqliteInstance implements StorageInstance {
   #seq = -1;
   /** The snapshot was taken and its read transaction ended early. */
   #isStale = false;
-  #isReleased = false;
+  // Set anew in the constructor: V8 takes for constant what never was, and forgets code when the first one is released.
+  #isReleased = true;
   #loadsLeft = LOADS_PER_LOOK;
   /** Own commits since the last poll, through the writer. */
   #own: number[] = [];
@@ -88,6 +77,7 @@ export class SqliteInstance implements StorageInstance {
     this.#get = this.#handle.prepare<Buffer>('SELECT state FROM object WHERE oid = ?').pluck();
     this.#batch = new BatchRead(this.#handle, context.engine.tids);
     this.#transaction = new SnapshotTransaction(this.#handle);
+    this.#isReleased = false;
     if (fixedSeq !== undefined) {
       this.#seq = fixedSeq;
       this.#isStale = true;
@@ -287,7 +277,7 @@ export class SqliteInstance implements StorageInstance {
   }
 
   newOid(): Oid {
-    this.#checkWritable();
+    if (this.#isReleased || this.#fixed) this.#checkWritable();
     return this.#context.committer.newOid();
   }
 

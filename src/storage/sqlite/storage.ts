@@ -29,7 +29,8 @@ import { Check } from './check';
 import { SqliteCommitter } from './committer';
 import { CurrentScan } from './current-scan';
 import type { Engine } from './engine';
-import { SqliteInstance, type InstanceContext } from './instance';
+import { SqliteInstance } from './instance';
+import { InstanceContext } from './instance-context';
 import { openEngine } from './open';
 import { resolveOptions, type SqliteStorageOptions } from './options';
 import { Pack, vacuumSteps } from './pack';
@@ -89,14 +90,15 @@ export class SqliteStorage implements Storage {
     });
     this.#committer = new SqliteCommitter(this.#engine, this.#blobs, this.#revisions, this.#afterCommit);
     this.#timer = setInterval(() => this.#relieveLog(), LOG_INTERVAL).unref();
-    this.#instanceContext = {
-      storage: this,
-      engine: this.#engine,
-      committer: this.#committer,
-      blobs: this.#blobs,
-      supports: this.supports,
-      released: (instance) => this.#instances.delete(instance),
-    };
+    const released = (instance: SqliteInstance): void => void this.#instances.delete(instance);
+    this.#instanceContext = new InstanceContext(
+      this,
+      this.#engine,
+      this.#committer,
+      this.#blobs,
+      this.supports,
+      released,
+    );
   }
 
   registerDB(host: StorageHost): void {

@@ -1,7 +1,9 @@
 import { CorruptionError } from '../../errors';
 import type { Oid } from '../../ids';
+import { keepSpecimen } from '../../specimens';
 import type { SqlValue, Statement } from './driver';
 import type { Handle } from './handle';
+import { SealedRows } from './record-format';
 
 /** Rows that one statement writes; more gain next to nothing. */
 export const BULK = 8;
@@ -14,6 +16,9 @@ export class BulkRows {
   readonly #insert: Statement;
   readonly #replace: Statement;
   readonly #supersede: Statement;
+  /** Four values a row. */
+  readonly #values: SqlValue[] = new Array<null>(4 * BULK).fill(null);
+  readonly #states = new SealedRows();
 
   constructor(handle: Handle) {
     const rows = `object (oid, seq, refs, state) VALUES ${Array<string>(BULK).fill('(?, ?, ?, ?)').join(', ')}`;
@@ -25,14 +30,25 @@ export class BulkRows {
     );
   }
 
-  /** Inserts {@link BULK} rows of four values, leaving alone those that exist; how many are new. */
-  insert(values: readonly SqlValue[]): number {
-    return this.#insert.run(...values).changes;
+  /** Sets row number `row`, those before it have been set. It must be written before other rows are set in its place. */
+  set(row: number, oid: Oid, seq: number, references: Uint8Array | null, prior: number, data: Uint8Array): void {
+    const values = this.#values;
+    const at = 4 * row;
+    if (row === 0) this.#states.clear();
+    values[at] = oid;
+    values[at + 1] = seq;
+    values[at + 2] = references;
+    values[at + 3] = this.#states.seal(oid, seq, prior, data);
   }
 
-  /** Overwrites {@link BULK} rows of four values. */
-  replace(values: readonly SqlValue[]): void {
-    this.#replace.run(...values);
+  /** Inserts the rows that are set, leaving alone those that exist; how many are new. */
+  insert(): number {
+    return this.#insert.run(...this.#values).changes;
+  }
+
+  /** Overwrites the rows that are set. */
+  replace(): void {
+    this.#replace.run(...this.#values);
   }
 
   /** Copies current revisions to the history, under ids from `first` on. */
@@ -45,3 +61,5 @@ export class BulkRows {
     }
   }
 }
+
+keepSpecimen(new BulkRows({ prepare: () => undefined } as unknown as Handle));

@@ -1,5 +1,5 @@
-import type { Oid, Tid } from '../../ids';
-import type { Stored } from './write-transaction';
+import { ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../ids';
+import { keepSpecimen } from '../../specimens';
 
 /** So many stores are written together. */
 const MANY = 16;
@@ -14,19 +14,40 @@ export interface Change {
   readonly content: number | undefined;
 }
 
+keepSpecimen<Change>({
+  kind: 'store',
+  oid: ROOT_OID,
+  serial: ZERO_TID,
+  data: null,
+  references: undefined,
+  content: undefined,
+});
+
 /**
- * The stores, when they are worth to be written together: many, nothing else is written, no object twice or with a blob, and
- * all oids are below 2^53.
+ * Whether the stores among these are worth to be written together: many, nothing else is written, no object twice or with a
+ * blob, and all oids are below 2^53.
  */
-export function manyStores(changes: readonly Change[]): Stored[] | undefined {
-  if (changes.length < MANY) return undefined;
-  const stores: Stored[] = [];
-  const oids = new Set<Oid>();
-  for (const { kind, oid, serial, data, references, content } of changes) {
+export function areManyStores(changes: readonly Change[]): boolean {
+  if (changes.length < MANY) return false;
+  let ascending = true;
+  let last = -1;
+  for (let i = 0; i < changes.length; i++) {
+    const { kind, oid, content } = changes[i]!;
     if (kind === 'check') continue;
-    if (kind !== 'store' || content !== undefined || oid < 0) return undefined;
-    oids.add(oid);
-    stores.push({ oid, serial, data: data!, references });
+    if (kind !== 'store' || content !== undefined || oid < 0) return false;
+    if (oid <= last) ascending = false;
+    last = oid;
   }
-  return oids.size === stores.length ? stores : undefined;
+  return ascending || areDistinct(changes);
+}
+
+/** Whether no object is stored twice. */
+function areDistinct(changes: readonly Change[]): boolean {
+  const oids = new Set<Oid>();
+  for (const { kind, oid } of changes) {
+    if (kind === 'check') continue;
+    if (oids.has(oid)) return false;
+    oids.add(oid);
+  }
+  return true;
 }

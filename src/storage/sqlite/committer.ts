@@ -1,12 +1,13 @@
 import { ReadOnlyError, StorageTransactionError, UnsupportedError } from '../../errors';
 import type { Oid, Tid } from '../../ids';
+import { keepSpecimen, objectList } from '../../specimens';
 import { CommitLock } from '../commit-lock';
 import type { BlobSource, TransactionStatus } from '../interfaces';
 import { checkRecord } from '../record-check';
-import type { TransactionMetaData } from '../transaction-meta';
+import { TransactionMetaData } from '../transaction-meta';
 import type { Blobs } from './blobs';
 import type { Engine } from './engine';
-import { manyStores, type Change } from './change';
+import { areManyStores, type Change } from './change';
 import { checkIdentity, type Handle } from './handle';
 import type { SqliteInstance } from './instance';
 import { OidSource } from './oid-source';
@@ -32,6 +33,20 @@ interface Current {
   voted: boolean;
   contents: number[];
 }
+
+keepSpecimen<Current>({
+  txn: new TransactionMetaData(),
+  tid: undefined,
+  status: ' ',
+  instance: undefined,
+  changes: objectList(),
+  bytes: 0,
+  written: 0,
+  tellOwn: false,
+  writing: undefined,
+  voted: false,
+  contents: [],
+});
 
 /**
  * Two-phase commit for the storage and its instances. What a transaction stores is buffered until the vote, so that the
@@ -67,7 +82,7 @@ export class SqliteCommitter {
   }
 
   newOid(): Oid {
-    this.#checkWritable();
+    if (this.#engine.isClosed || this.#engine.options.readOnly) this.#checkWritable();
     return this.#oids.newOid();
   }
 
@@ -104,7 +119,7 @@ export class SqliteCommitter {
       tid,
       status,
       instance,
-      changes: [],
+      changes: objectList(),
       bytes: 0,
       written: 0,
       tellOwn: false,
@@ -121,7 +136,8 @@ export class SqliteCommitter {
     txn: TransactionMetaData,
     references?: readonly Oid[],
   ): void {
-    const current = this.#require(txn);
+    let current = this.#current;
+    if (current?.txn !== txn) current = this.#require(txn);
     checkRecord(oid, data);
     this.#add(current, { kind: 'store', oid, serial, data, references, content: undefined });
   }
@@ -342,16 +358,9 @@ export class SqliteCommitter {
   #apply(current: Current, writing: WriteTransaction): void {
     const { changes } = current;
     this.#checkRemovals(current, writing);
-    const many = manyStores(changes);
-    if (many) writing.storeMany(many);
-    for (const change of changes) {
-      const { kind, oid, serial, data } = change;
-      if (kind === 'check') writing.checkCurrent(oid, serial);
-      else if (kind === 'restore') writing.restore(oid, data, change.references, change.content);
-      else if (kind === 'delete') writing.deleteObject(oid, serial);
-      else if (!many) writing.store(oid, serial, data!, change.references, change.content);
-    }
-    current.changes = [];
+    if (areManyStores(changes)) writing.storeMany(changes);
+    else for (const change of changes) writing.apply(change);
+    current.changes = objectList();
     current.written += current.bytes;
     current.bytes = 0;
   }

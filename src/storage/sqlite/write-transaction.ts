@@ -4,12 +4,13 @@
  */
 import { ConflictError, POSKeyError, ReadConflictError, UndoError } from '../../errors';
 import { formatOid, formatTid, laterThan, newTid, ZERO_TID, type Oid, type Tid } from '../../ids';
+import { keepSpecimen, objectList } from '../../specimens';
 import type { LoadedRecord, TransactionStatus } from '../interfaces';
 import { mergeConflict } from '../merge-conflict';
 import type { TransactionMetaData } from '../transaction-meta';
 import { undoneData } from '../undo-rule';
-import { BULK } from './bulk-rows';
-import type { SqlValue } from './driver';
+import { BULK, type BulkRows } from './bulk-rows';
+import type { Change } from './change';
 import { oidKey, type Handle } from './handle';
 import type { SqliteInstance } from './instance';
 import { packOids } from './oid-list';
@@ -23,14 +24,6 @@ import type { WriteStatements } from './write-statements';
 
 /** Revisions that one statement moves to the history. */
 const SUPERSEDED = 256;
-
-/** One call of {@link WriteTransaction.store}. */
-export interface Stored {
-  readonly oid: Oid;
-  readonly serial: Tid;
-  readonly data: Uint8Array;
-  readonly references: readonly Oid[] | undefined;
-}
 
 /** A transaction that has the write lock. */
 export class WriteTransaction implements LastTransaction {
@@ -86,25 +79,35 @@ export class WriteTransaction implements LastTransaction {
     this.#addBlob(oid, content);
   }
 
-  /** As {@link store}, for many different objects with oids below 2^53. */
-  storeMany(changes: readonly Stored[]): void {
-    const added: Stored[] = [];
-    const changed: Stored[] = [];
-    for (const change of changes) {
-      const { oid, serial } = change;
-      if (serial === ZERO_TID) {
-        added.push(change);
-        continue;
-      }
-      const current = this.#currentSeq(oid);
-      if (current !== undefined && current !== this.seq && this.#isCurrent(oid, current, serial)) {
-        changed.push(change);
-      } else {
-        this.store(oid, serial, change.data, change.references);
-      }
+  /** Does what a transaction's call asks for. */
+  apply({ kind, oid, serial, data, references, content }: Change): void {
+    if (kind === 'store') this.store(oid, serial, data!, references, content);
+    else if (kind === 'restore') this.restore(oid, data, references, content);
+    else if (kind === 'delete') this.deleteObject(oid, serial);
+    else this.checkCurrent(oid, serial);
+  }
+
+  /** Applies checks, and stores of many different objects with oids below 2^53. */
+  storeMany(changes: readonly Change[]): void {
+    const added = objectList<Change>();
+    const changed = objectList<Change>();
+    const others = objectList<Change>();
+    for (let i = 0; i < changes.length; i++) {
+      const change = changes[i]!;
+      if (change.kind === 'check') others.push(change);
+      else if (change.serial === ZERO_TID) added.push(change);
+      else if (this.#mayReplace(change)) changed.push(change);
+      else this.apply(change);
     }
     this.#insertMany(added);
     this.#replaceMany(changed);
+    for (const check of others) this.apply(check);
+  }
+
+  /** Whether a revision that another transaction wrote is the one that the change was made from. */
+  #mayReplace({ oid, serial }: Change): boolean {
+    const current = this.#currentSeq(oid);
+    return current !== undefined && current !== this.seq && this.#isCurrent(oid, current, serial);
   }
 
   restore(oid: Oid, data: Uint8Array | null, references: readonly Oid[] | undefined, content?: number): void {
@@ -211,65 +214,73 @@ export class WriteTransaction implements LastTransaction {
     return true;
   }
 
-  #insertMany(added: readonly Stored[]): void {
-    const { bulk } = this.#context;
-    const values: SqlValue[] = [];
+  #insertMany(added: readonly Change[]): void {
     let place = 0;
-    for (; place + BULK <= added.length; place += BULK) {
-      for (let at = 0; at < BULK; at++) this.#setRow(values, at, added[place + at]!, 0);
-      const count = bulk.insert(values);
-      this.objects += count;
-      for (let at = place; at < place + BULK; at++) {
-        const { oid, serial, data, references } = added[at]!;
-        if (count < BULK && this.#currentSeq(oid) !== this.seq) {
-          this.store(oid, serial, data, references);
-          continue;
-        }
-        this.#context.oids.seen(oid);
-        this.changed.push(oid);
-        // One that existed may have been written before by this same transaction.
-        if (count < BULK) this.#replace(oid, this.seq, data, references);
-      }
+    for (; place + BULK <= added.length; place += BULK) this.#insertRows(added, place);
+    for (; place < added.length; place++) this.apply(added[place]!);
+  }
+
+  /** Inserts {@link BULK} of them, from number `place` on. */
+  #insertRows(added: readonly Change[], place: number): void {
+    const { bulk, oids } = this.#context;
+    let greatest = 0 as Oid;
+    for (let row = 0; row < BULK; row++) {
+      const change = added[place + row]!;
+      this.#setRow(bulk, row, change, 0);
+      if (change.oid > greatest) greatest = change.oid;
     }
-    for (; place < added.length; place++) {
-      const { oid, serial, data, references } = added[place]!;
-      this.store(oid, serial, data, references);
+    const count = bulk.insert();
+    this.objects += count;
+    oids.seen(greatest);
+    if (count < BULK) this.#insertedSome(added, place);
+    else for (let row = 0; row < BULK; row++) this.changed.push(added[place + row]!.oid);
+  }
+
+  /** Some of these rows were there before, and are as they were. */
+  #insertedSome(added: readonly Change[], place: number): void {
+    for (const change of added.slice(place, place + BULK)) {
+      const { oid, data, references } = change;
+      if (this.#currentSeq(oid) !== this.seq) {
+        this.apply(change);
+        continue;
+      }
+      this.changed.push(oid);
+      // One that existed may have been written before by this same transaction.
+      this.#replace(oid, this.seq, data, references);
     }
   }
 
   /** They are current, and not yet written by this transaction. */
-  #replaceMany(changed: readonly Stored[]): void {
-    const { bulk } = this.#context;
-    const values: SqlValue[] = [];
+  #replaceMany(changed: readonly Change[]): void {
     const whole = changed.length - (changed.length % BULK);
-    const oids = changed.slice(0, whole).map(({ oid }) => oid);
+    if (whole > 0) this.#replaceWhole(changed.slice(0, whole));
+    for (let place = whole; place < changed.length; place++) this.apply(changed[place]!);
+  }
+
+  /** As {@link #replaceMany}, of a multiple of {@link BULK}. */
+  #replaceWhole(changed: readonly Change[]): void {
+    const { bulk } = this.#context;
+    const oids = changed.map(({ oid }) => oid);
     let prior = NOT_KEPT;
     if (this.#keepHistory) {
       prior = this.past + 1;
-      for (let at = 0; at < whole; at += SUPERSEDED) {
+      for (let at = 0; at < oids.length; at += SUPERSEDED) {
         bulk.supersede(prior + at, oids.slice(at, at + SUPERSEDED));
       }
-      this.past += whole;
+      this.past += oids.length;
     }
-    for (let place = 0; place < whole; place += BULK) {
-      for (let at = 0; at < BULK; at++) {
-        const former = this.#keepHistory ? prior + place + at : NOT_KEPT;
-        this.#setRow(values, at, changed[place + at]!, former);
+    for (let place = 0; place < changed.length; place += BULK) {
+      for (let row = 0; row < BULK; row++) {
+        this.#setRow(bulk, row, changed[place + row]!, this.#keepHistory ? prior + place + row : NOT_KEPT);
       }
-      bulk.replace(values);
+      bulk.replace();
     }
     for (const oid of oids) this.changed.push(oid);
-    for (const { oid, serial, data, references } of changed.slice(whole)) {
-      this.store(oid, serial, data, references);
-    }
   }
 
-  #setRow(values: SqlValue[], row: number, { oid, data, references }: Stored, prior: number): void {
-    const refs = references ?? findReferences(data, this.#context.engine.host);
-    values[4 * row] = oid;
-    values[4 * row + 1] = this.seq;
-    values[4 * row + 2] = packReferences(oid, this.seq, refs);
-    values[4 * row + 3] = sealRecord(oid, this.seq, prior, data);
+  #setRow(bulk: BulkRows, row: number, { oid, data, references }: Change, prior: number): void {
+    const refs = references ?? findReferences(data!, this.#context.engine.host);
+    bulk.set(row, oid, this.seq, packReferences(oid, this.seq, refs), prior, data!);
   }
 
   /** A new revision of a row that exists; `current` is its seq. */
@@ -375,6 +386,10 @@ export class WriteTransaction implements LastTransaction {
     return previousContent === undefined || data !== previous ? { data } : { data, content: previousContent };
   }
 }
+
+const start = { seq: 0, tid: ZERO_TID, past: 0, objects: 0 };
+const nowhere = { engine: { history: 'none' }, last: start } as WriteContext;
+keepSpecimen(new WriteTransaction(nowhere, undefined, undefined));
 
 function dataOrNull(oid: Oid, row: Buffer): Buffer | null {
   const data = openRecord(oid, row);

@@ -47,6 +47,8 @@ export class Participant implements DataManager {
   #imported: Oid[] = [];
   /** When the commit under way began, if somebody wants to know. */
   #began: number | undefined;
+  /** Whether somebody wants to know what is stored. */
+  #tracesStores = false;
 
   constructor(owner: ParticipantOwner, jar: ConnectionJar, sortKey: string, blobs: BlobKeeper) {
     this.mode = jar.storage.supports.asyncCommit ? 'both' : 'sync';
@@ -76,13 +78,13 @@ export class Participant implements DataManager {
     if (overlay.size === 0) {
       cache.beginSerializing();
       for (let next = cache.nextSerialized(); next !== undefined; next = cache.nextSerialized()) {
-        this.#store(next, next.object);
+        this.#store(next, next.object, next.refersToGhosts);
       }
     } else {
       this.#saveToOverlay();
       for (const oid of overlay.oids()) {
         const record = overlay.get(oid)!;
-        this.#store({ oid, ...record }, cache.peek(oid));
+        this.#store({ oid, ...record }, cache.peek(oid), true);
       }
     }
     this.#owner.references.verify(this.#commit!.instance, this.#stored);
@@ -174,6 +176,7 @@ export class Participant implements DataManager {
   #prepare(transaction: Transaction): StorageCommit {
     this.#owner.checkWritable();
     this.#began = tracing.commit.hasSubscribers ? performance.now() : undefined;
+    this.#tracesStores = tracing.store.hasSubscribers;
     this.#stored = [];
     if (this.#unchanged.length > 0) this.#unchanged = [];
     return (this.#commit = StorageCommit.join(transaction, this.#storage, this.#jar.storage));
@@ -192,8 +195,12 @@ export class Participant implements DataManager {
     }
   }
 
-  /** `live` is the object itself, if it is in memory. */
-  #store(object: SerializedObject | (OverlayRecord & { oid: Oid }), live: object | undefined): void {
+  /** `live` is the object itself, if it is in memory; `toGhosts` see {@link ReferenceCheck.doubts}. */
+  #store(
+    object: SerializedObject | (OverlayRecord & { oid: Oid }),
+    live: object | undefined,
+    toGhosts: boolean,
+  ): void {
     const { oid, serial, data, references } = object;
     const jar = this.#jar;
     const source = this.blobs.sourceOf(oid, live);
@@ -204,7 +211,7 @@ export class Participant implements DataManager {
     }
     if (data.length >= this.#largeRecordSize) this.#warnOfSize(object);
     const check = this.#owner.references;
-    if (references.length > 0 && check.doubts(references))
+    if (references.length > 0 && check.doubts(references, toGhosts))
       check.note({ oid, className: nameOf(object), data, references });
     const commit = this.#commit!;
     if (commit.isShared) commit.claim(oid, this);
@@ -217,7 +224,7 @@ export class Participant implements DataManager {
     }
     jar.stores++;
     this.#stored.push(oid);
-    if (tracing.store.hasSubscribers) {
+    if (this.#tracesStores) {
       const message = { database: jar.databaseName, oid, className: nameOf(object), size: data.length };
       tracing.store.publish(message satisfies StoreMessage);
     }

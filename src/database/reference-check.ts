@@ -56,10 +56,14 @@ export class ReferenceCheck {
     this.#all = undefined;
   }
 
-  /** Whether one of the references of a record is in doubt: then the record is to be {@link note}d. */
-  doubts(references: readonly Oid[]): boolean {
+  /**
+   * Whether one of the references of a record is in doubt: then the record is to be {@link note}d.
+   * @param toGhosts whether one of them may be to an object that is not loaded
+   */
+  doubts(references: readonly Oid[], toGhosts: boolean): boolean {
     this.#all ??= this.#parts.storage.removals?.() !== this.#cleanAt;
     if (this.#all) return true;
+    if (!toGhosts) return false;
     for (const oid of references) if (this.#inDoubt(oid)) return true;
     return false;
   }

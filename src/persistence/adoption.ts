@@ -42,42 +42,31 @@ export function adopt(object: object, record: ObjectRecord, model: ClassModel): 
 
 /** As {@link adopt}, for an ordinary object. Most have the very fields of the one of their class before. */
 export function adoptNew(object: object, record: ObjectRecord, model: ClassModel): void {
-  const layout = model.newest;
-  const values = valuesAlike(object, layout);
-  if (values === undefined) convertAll(object, record, model, survey(object, model, false));
-  else convertAlike(object, record, layout, values);
+  if (!adoptAlike(object, record, model.newest))
+    convertAll(object, record, model, survey(object, model, false));
 }
 
-/** The values of an object that has the fields of `layout` and no other properties; `undefined` for any other one. */
-function valuesAlike(object: object, { names }: Layout): unknown[] | undefined {
+/** Converts an object that has the fields of `layout` and no other properties; false for any other one. See {@link convertAll}. */
+function adoptAlike(object: object, record: ObjectRecord, layout: Layout): boolean {
+  const { names, accessors } = layout;
   const own = Object.getOwnPropertyNames(object);
-  if (own.length !== names.length || !Object.isExtensible(object)) return undefined;
+  const { length } = names;
+  if (own.length !== length || !Object.isExtensible(object)) return false;
   const values: unknown[] = [];
-  for (let i = 0; i < names.length; i++) {
+  for (let i = 0; i < length; i++) {
     const name = names[i]!;
-    if (own[i] !== name) return undefined;
+    if (own[i] !== name) return false;
     const { value, enumerable, configurable, get, set } = Object.getOwnPropertyDescriptor(object, name)!;
-    if (get !== undefined || set !== undefined || enumerable !== true || configurable !== true)
-      return undefined;
+    if (get !== undefined || set !== undefined || enumerable !== true || configurable !== true) return false;
     values.push(value);
   }
-  return values;
-}
-
-/** See {@link convertAll}. */
-function convertAlike(
-  object: object,
-  record: ObjectRecord,
-  layout: Layout,
-  values: readonly unknown[],
-): void {
-  const { names, accessors } = layout;
-  for (let i = names.length - 1; i >= 0; i--) Reflect.deleteProperty(object, names[i]!);
-  record.state = stateOf(layout, values);
+  for (let i = length - 1; i >= 0; i--) Reflect.deleteProperty(object, names[i]!);
+  record.state = layout.straight ? makeState(layout, layout.top, values) : stateOf(layout, values);
   record.ready = 0;
   stamp(object, record);
-  for (let i = 0; i < names.length; i++) Object.defineProperty(object, names[i]!, accessors[i]!);
-  record.firm = names.length;
+  for (let i = 0; i < length; i++) Object.defineProperty(object, names[i]!, accessors[i]!);
+  record.firm = length;
+  return true;
 }
 
 function survey(object: object, model: ClassModel, tracked: boolean): Plan {

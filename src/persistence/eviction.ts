@@ -65,6 +65,19 @@ export class Eviction {
     this.enqueue(object, record);
   }
 
+  /** As {@link resized} and {@link loaded}. */
+  stored(object: object, record: ObjectRecord, size: number): void {
+    let bytes = RECORD_FACTOR * (size - record.size);
+    record.size = size;
+    if ((record.place & Place.counted) === 0) {
+      record.place |= Place.counted;
+      this.count += 1;
+      bytes = estimatedBytes(record);
+    }
+    if (bytes !== 0) this.#account(bytes);
+    if ((record.place & Place.queue) === 0) this.enqueue(object, record);
+  }
+
   /** An object's state left memory. Its place in the queues, if any, is skipped later. */
   unloaded(record: ObjectRecord): void {
     if ((record.place & Place.counted) === 0) return;
@@ -137,7 +150,8 @@ export class Eviction {
   }
 
   clear(): void {
-    this.#account(-this.bytes);
+    // Not of nothing: minus 0 would turn the sum into a float, and V8 forget all code that was compiled for whole numbers.
+    if (this.bytes > 0) this.#account(-this.bytes);
     this.count = 0;
     this.#line.clear();
     this.#probation.clear();

@@ -87,6 +87,8 @@ export interface SerializedObject {
   readonly data: Uint8Array;
   /** Oids this record refers to strongly within its database, each once, in order of appearance. */
   readonly references: readonly Oid[];
+  /** Whether some of them may be to objects that are not loaded: only then {@link ObjectCache.isGhost} can be true of one. */
+  readonly refersToGhosts: boolean;
   readonly className: ClassName;
   /** The live object. */
   readonly object: object;

@@ -216,9 +216,12 @@ export class Residents implements BudgetMember {
   /** An object's record is stored, and so long. `loose`: it was converted in place, and others hold it or nobody. */
   settle(object: object, record: ObjectRecord, size: number, loose: boolean): void {
     if (loose) record.place |= Place.loose;
+    if ((record.place & Place.loose) === 0) {
+      this.eviction.stored(object, record, size);
+      return;
+    }
     this.eviction.resized(record, size);
-    if ((record.place & Place.loose) !== 0) this.#identity.loosen(record.oid!, object);
-    else this.eviction.loaded(object, record);
+    this.#identity.loosen(record.oid!, object);
   }
 
   /** As {@link settle}, for an object that was changed again meanwhile. */

@@ -1,14 +1,16 @@
 /** From live objects to records: a work list, so that depth costs no stack. */
 import { InvalidObjectReference } from '../errors';
 import { ROOT_OID, ZERO_TID, type Oid } from '../ids';
-import { PicklingError } from '../pickle/index';
+import { PicklingError, type Reduction } from '../pickle/index';
 import {
   FieldList,
   RecordWriter,
   type ClassMeta,
+  type RecordWriterHooks,
   type Reference,
   type StrongReference,
 } from '../record/index';
+import { keepSpecimen, objectList } from '../specimens';
 import { adopt, adoptNew } from './adoption';
 import { Broken } from './broken';
 import type { ObjectCacheImpl } from './cache';
@@ -38,19 +40,32 @@ class Referred implements StrongReference {
   cls: ClassMeta | undefined = undefined;
 }
 
+keepSpecimen<SerializedObject>({
+  oid: ROOT_OID,
+  serial: ZERO_TID,
+  data: new Uint8Array(0),
+  references: [],
+  refersToGhosts: false,
+  className: Object.create(null) as ClassMeta,
+  object: Object.create(null) as object,
+  isNew: false,
+});
+
 /** Puts the records of one cache together. */
-export class Saver {
+export class Saver implements RecordWriterHooks {
   readonly #cache: ObjectCacheImpl;
   readonly #loader: Loader;
   readonly #values: ValueClasses;
   readonly #writer: RecordWriter;
   /** What is to be saved, and beside it the records. */
-  #queue: object[] = [];
-  #records: ObjectRecord[] = [];
+  #queue = objectList<object>();
+  #records = objectList<ObjectRecord>();
   #next = 0;
   /** The record of the object that came {@link next} last. */
   record: ObjectRecord | undefined = undefined;
   readonly #manners: Manners;
+  /** Whether the record that is being written refers to something that is not loaded, or may not be. */
+  #ghosts = false;
   /** The reference that is being written. */
   readonly #reference = new Referred();
 
@@ -58,11 +73,8 @@ export class Saver {
     this.#cache = cache;
     this.#loader = loader;
     this.#manners = new Manners(cache.jar.registry);
-    const values = (this.#values = new ValueClasses(cache.jar.registry));
-    this.#writer = new RecordWriter({
-      reference: this.#referenceTo,
-      reduce: (object) => values.reduce(object),
-    });
+    this.#values = new ValueClasses(cache.jar.registry);
+    this.#writer = new RecordWriter(this);
   }
 
   /** Begins with the objects known to be changed; those that they reach and that are new come behind. */
@@ -110,8 +122,8 @@ export class Saver {
     if (this.#queue.length === 0) return;
     this.record = undefined;
     for (const record of this.#records) record.place &= ~Place.queued;
-    this.#queue = [];
-    this.#records = [];
+    this.#queue = objectList();
+    this.#records = objectList();
     this.#next = 0;
   }
 
@@ -120,6 +132,7 @@ export class Saver {
     const manner = this.#manners.storedAs(object, record);
     const cls = this.#loader.metaOf(object) ?? manner.meta;
     let data: Uint8Array;
+    this.#ghosts = false;
     try {
       data = this.#write(object, record, cls, manner);
     } catch (error) {
@@ -132,6 +145,7 @@ export class Saver {
       serial: record.serial,
       data,
       references: this.#writer.references,
+      refersToGhosts: this.#ghosts,
       className: cls,
       object,
       isNew: record.serial === ZERO_TID,
@@ -237,15 +251,24 @@ export class Saver {
     }
   }
 
-  readonly #referenceTo = (object: object): Reference | undefined => {
+  /** @internal for the writer */
+  reduce(object: object): Reduction | undefined {
+    return this.#values.reduce(object);
+  }
+
+  /** @internal for the writer */
+  reference(object: object): Reference | undefined {
     const record = recordOf(object);
     if (record === undefined) {
       const prototype = Object.getPrototypeOf(object) as object | null;
-      if (prototype === Ref.prototype) return object as Ref;
+      if (prototype === Ref.prototype) {
+        this.#ghosts = true;
+        return object as Ref;
+      }
       // Before `instanceof`, which the guard above a persistent class makes slow.
       if (prototype === this.#manners.lastPrototype || modelFor(object) !== undefined) {
-        const { oid } = this.#reach(object, undefined);
-        return this.#referTo(oid!, this.#manners.required(object).meta);
+        const manner = this.#manners.required(object);
+        return this.#referTo(this.#reach(object, undefined, manner).oid!, manner.meta);
       }
       if (object instanceof ForeignRef) return object;
       return object instanceof WeakRef ? this.#weakReferenceTo(object) : undefined;
@@ -254,7 +277,7 @@ export class Saver {
     if (record.cache !== undefined && record.cache !== this.#cache)
       return this.#foreignReferenceTo(object, record);
     return this.#referTo(this.#known(object, record).oid!, this.#referenceClass(object, record));
-  };
+  }
 
   #referTo(oid: Oid, cls: ClassMeta | undefined): Reference {
     const reference = this.#reference;
@@ -265,14 +288,14 @@ export class Saver {
 
   /** The record of an object of this cache; a new object gets an oid, and its turn. */
   #known(object: object, record: ObjectRecord | undefined): ObjectRecord {
-    if (record?.cache === undefined) return this.#reach(object, record);
-    if (record.serial === ZERO_TID && record.status === Status.changed) this.#enqueue(object, record);
+    if (record?.cache === undefined) return this.#reach(object, record, this.#manners.required(object));
+    if (record.status === Status.ghost) this.#ghosts = true;
+    else if (record.serial === ZERO_TID && record.status === Status.changed) this.#enqueue(object, record);
     return record;
   }
 
   /** A new object that nobody added: it belongs to the database that reached it first, and to one only. */
-  #reach(object: object, known: ObjectRecord | undefined): ObjectRecord {
-    const { model } = this.#manners.required(object);
+  #reach(object: object, known: ObjectRecord | undefined, { model }: Manner): ObjectRecord {
     const oid = this.#cache.jar.newOid();
     const record = known ?? new ObjectRecord(model.ghost, Status.unsaved, undefined, undefined);
     if (known === undefined) adoptNew(object, record, model);

@@ -86,7 +86,11 @@ export class Output {
     this.#buf[p] = 0x80;
     this.#buf[p + 1] = protocol;
     this.#buf[p + 2] = 0x7d;
-    this.#putAt(p + 3, index);
+    if (index < 256) {
+      this.#buf[p + 3] = 0x71;
+      this.#buf[p + 4] = index;
+      this.#pos = p + 5;
+    } else this.#putLong(p + 3, index);
     if (several) this.#buf[this.#pos++] = 0x28;
   }
 
@@ -113,25 +117,21 @@ export class Output {
     const size = prepared.sizes[i]!;
     if (this.#pos + size + 2 + SLACK > this.#buf.length) this.#grow(size + 2);
     const view = this.#view;
-    const end = starts[i + 1]!;
-    let p = this.#pos;
-    for (let w = starts[i]!; w < end; w++) {
-      view.setInt32(p, words[w]!, true);
-      p += 4;
-    }
-    this.#putAt(this.#pos + size, index);
+    const start = this.#pos;
+    const last = starts[i + 1]!;
+    for (let w = starts[i]!, p = start; w < last; w++, p += 4) view.setInt32(p, words[w]!, true);
+    const end = start + size;
+    if (index < 256) {
+      this.#buf[end] = 0x71;
+      this.#buf[end + 1] = index;
+      this.#pos = end + 2;
+    } else this.#putLong(end, index);
   }
 
-  /** BINPUT at `p`, where there is room for it. */
-  #putAt(p: number, index: number): void {
-    if (index < 256) {
-      this.#buf[p] = 0x71;
-      this.#buf[p + 1] = index;
-      this.#pos = p + 2;
-    } else {
-      this.#pos = p;
-      this.code32(0x72, index);
-    }
+  /** LONG_BINPUT at `p`. The short form stands where it is needed, without a call: every text and reference has one. */
+  #putLong(p: number, index: number): void {
+    this.#pos = p;
+    this.code32(0x72, index);
   }
 
   /** An opcode and a short index, or its long form. */
@@ -228,7 +228,11 @@ export class Output {
     this.#buf[p + 1] = 8;
     this.#view.setInt32(p + 2, high);
     this.#view.setInt32(p + 6, low);
-    this.#putAt(p + 10, index);
+    if (index < 256) {
+      this.#buf[p + 10] = 0x71;
+      this.#buf[p + 11] = index;
+      this.#pos = p + 12;
+    } else this.#putLong(p + 10, index);
   }
 
   /** Behind an oid: BINGET of its class, TUPLE2, the number that the pair gets in the memo, BINPERSID. */
@@ -238,7 +242,11 @@ export class Output {
     this.#buf[p] = 0x68;
     this.#buf[p + 1] = cls;
     this.#buf[p + 2] = 0x86;
-    this.#putAt(p + 3, index);
+    if (index < 256) {
+      this.#buf[p + 3] = 0x71;
+      this.#buf[p + 4] = index;
+      this.#pos = p + 5;
+    } else this.#putLong(p + 3, index);
     this.#buf[this.#pos++] = 0x51;
   }
 
@@ -266,7 +274,11 @@ export class Output {
     const size = end - start;
     buf[start - 5] = 0x58;
     this.#view.setInt32(start - 4, size, true);
-    this.#putAt(end, index);
+    if (index < 256) {
+      buf[end] = 0x71;
+      buf[end + 1] = index;
+      this.#pos = end + 2;
+    } else this.#putLong(end, index);
   }
 
   #utf8(text: string, start: number): number {

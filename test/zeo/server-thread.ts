@@ -14,6 +14,8 @@ export interface ServedStorage {
   readonly port?: number;
   readonly clientConflictResolution?: boolean;
   readonly options?: Readonly<Record<string, unknown>>;
+  /** Options of the storage. */
+  readonly storageOptions?: Readonly<Record<string, unknown>>;
 }
 
 /** A server that runs. */
@@ -38,9 +40,9 @@ const zodb = require(workerData.bundle);
 const { port, signal } = workerData;
 const flag = new Int32Array(signal);
 const running = new Map();
-function open({ kind, path }) {
-  if (kind === 'file') return new zodb.FileStorage(path);
-  if (kind === 'sqlite') return new zodb.SqliteStorage(path);
+function open({ kind, path, storageOptions }) {
+  if (kind === 'file') return new zodb.FileStorage(path, storageOptions);
+  if (kind === 'sqlite') return new zodb.SqliteStorage(path, storageOptions);
   return new zodb.MemoryStorage();
 }
 async function act({ op, served, port: number }) {

@@ -1,6 +1,12 @@
 /** Commits in one round trip: what is sent, how it fails, and what is true when the connection is lost meanwhile. */
 import { DB } from '../../../src/database';
-import { ConflictError, POSKeyError, ReadConflictError, StorageTransactionError } from '../../../src/errors';
+import {
+  ConflictError,
+  POSKeyError,
+  ReadConflictError,
+  ReadOnlyError,
+  StorageTransactionError,
+} from '../../../src/errors';
 import {
   oidFromBytes,
   oidToBytes,
@@ -214,6 +220,41 @@ describe('a commit in one phase that is refused', () => {
     expect(textOf(client.load(OID).data)).toBe('theirs');
     expect(client.load(OID).serial).toBe(third);
     expect(thread.status(server)).toMatchObject({ active_txns: 0, lock_time: null });
+  });
+
+  it('for want of room, and then fits, is stored the second time only', () => {
+    const server = start({ kind: 'file', storageOptions: { quota: 2_000 } });
+    const client = connect(server.port);
+    const first = commit(client, put(client, OID, ZERO_TID, 'one')).tid;
+    const [one, two] = bothWays(client, put(client, OID, first, 'long'.repeat(1_000))) as [Error, Error];
+    expect(one.message).toContain('would grow beyond its quota of 2000 bytes');
+    expect(one.message).toBe(two.message);
+    expect({ ...one }).toEqual({ ...two });
+    expect(client.load(OID).serial).toBe(first);
+    const { tid } = commit(client, put(client, OID, first, 'two'));
+    expect(textOf(connect(server.port).load(OID).data)).toBe('two');
+    expect(connect(server.port).lastTransaction()).toBe(tid);
+    expect(thread.status(server)).toMatchObject({ active_txns: 0, lock_time: null });
+  });
+
+  it('because the server takes no changes, is refused as in two phases', () => {
+    const writable = start({ kind: 'file' });
+    const writer = connect(writable.port);
+    const stored = commit(writer, put(writer, OID, ZERO_TID, 'one')).tid;
+    writer.close();
+    thread.stop(writable);
+    running.delete(writable);
+    for (const readOnly of [{ options: { readOnly: true } }, { storageOptions: { readOnly: true } }]) {
+      const server = start({ kind: 'file', path: writable.path, ...readOnly });
+      const client = connect(server.port, { readOnlyFallback: true });
+      const [one, two] = bothWays(client, put(client, OID, stored, 'two')) as [Error, Error];
+      expect(one).toBeInstanceOf(ReadOnlyError);
+      expect({ ...one, message: one.message }).toEqual({ ...two, message: two.message });
+      expect(client.load(OID).serial).toBe(stored);
+      client.close();
+      thread.stop(server);
+      running.delete(server);
+    }
   });
 
   it('by a transaction of the past, tells so, and the client goes on', () => {

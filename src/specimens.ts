@@ -20,3 +20,9 @@ export function objectList<T extends object>(): T[] {
   list.pop();
   return list;
 }
+
+/**
+ * Code that was compiled for arrays may rest on that none of their kind was ever frozen, and is forgotten when the first one is: as
+ * happens when a value is let go (`persistence/sealing.ts`). So it is done before there is such code.
+ */
+for (const list of [[''], new Array<string>(1)]) Object.freeze(list);

@@ -78,7 +78,10 @@ export class Note {
   }
 }
 
-keepSpecimen(new Note(0, {}, Kind.opaque, Form.none, false, [], undefined, undefined));
+// Both set anew once, as they will be: see stamp.ts.
+const specimen = keepSpecimen(new Note(0, {}, Kind.opaque, Form.none, false, [], undefined, undefined));
+specimen.next = new Note(0, {}, Kind.opaque, Form.none, false, [], undefined, undefined);
+specimen.copy = 1;
 
 /**
  * Notes what a plain value holds, each container and scalar in it; `undefined` when a reference is among them that must be followed first.

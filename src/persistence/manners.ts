@@ -58,7 +58,8 @@ export class Manners {
   storedAs(object: object, record: ObjectRecord): Manner {
     const own = record.state[0].model;
     if (Object.getPrototypeOf(object) !== own.prototype) return this.#of(modelFor(object)?.model ?? own);
-    return this.#last?.model === own ? this.#last : this.#of(own);
+    const last = this.#last;
+    return last !== undefined && last.model === own ? last : this.#of(own);
   }
 
   /** That of an object's class. Throws as {@link requireModel} does. */

@@ -1,5 +1,5 @@
 import { CorruptionError } from '../../errors';
-import type { Oid } from '../../ids';
+import { ROOT_OID, type Oid } from '../../ids';
 import { keepSpecimen } from '../../specimens';
 import type { SqlValue, Statement } from './driver';
 import type { Handle } from './handle';
@@ -31,7 +31,14 @@ export class BulkRows {
   }
 
   /** Sets row number `row`, those before it have been set. It must be written before other rows are set in its place. */
-  set(row: number, oid: Oid, seq: number, references: Uint8Array | null, prior: number, data: Uint8Array): void {
+  set(
+    row: number,
+    oid: Oid,
+    seq: number,
+    references: Uint8Array | null,
+    prior: number,
+    data: Uint8Array,
+  ): void {
     const values = this.#values;
     const at = 4 * row;
     if (row === 0) this.#states.clear();
@@ -62,4 +69,11 @@ export class BulkRows {
   }
 }
 
-keepSpecimen(new BulkRows({ prepare: () => undefined } as unknown as Handle));
+keepSpecimen(new BulkRows({ prepare: () => undefined } as unknown as Handle)).set(
+  0,
+  ROOT_OID,
+  1,
+  null,
+  0,
+  new Uint8Array(1),
+);

@@ -1,10 +1,11 @@
 /**
  * Objects that were loaded together are often followed one after the other, each through the same field. Whoever did so with two of them gets
  * what the next ones refer to in one batch with the second one's, in steps that double: so at most as much again is loaded as was asked for, and little
- * beside the first.
+ * beside the first. Whoever did so with all of them is expected to do the same with as many of the next group that is like them.
  */
 import type { Oid } from '../ids';
 import { keepSpecimen } from '../specimens';
+import type { ClassModel } from './class-model';
 import { ForeignRef, Ref } from './ref';
 import { recordOf, stampOf, Status } from './stamp';
 
@@ -18,6 +19,8 @@ const FIRST_STEP = 8;
 const MOST_OBJECTS = 512;
 const MOST_BYTES = 0x10_0000;
 
+const NOTHING: readonly unknown[] = [];
+
 /** Objects that were loaded together, and how far they were followed. */
 class Group {
   readonly objects: readonly object[];
@@ -25,8 +28,9 @@ class Group {
   at = -1;
   /** The one behind it; `undefined` behind the last. */
   next: object | undefined;
-  /** The field that they are followed through. */
+  /** The field that they are followed through, and the member where that began. */
   slot = 0;
+  since = 0;
   /** Members up to here are loaded ahead. */
   until = 0;
   step = FIRST_STEP;
@@ -45,6 +49,12 @@ keepSpecimen(new Group([], undefined));
 export class Siblings {
   #top: Group | undefined = undefined;
   #depth = 0;
+  /** The group that was followed to its end last, until the next one was taken for its like: class, field, number of members. */
+  #model: ClassModel | undefined = undefined;
+  #slot = 0;
+  #count = 0;
+  /** How many objects were worth to be loaded ahead in it. */
+  #most = 0;
 
   /** These were asked for together. */
   enter(objects: readonly object[]): void {
@@ -56,6 +66,7 @@ export class Siblings {
   clear(): void {
     this.#top = undefined;
     this.#depth = 0;
+    this.#model = undefined;
   }
 
   /**
@@ -70,13 +81,32 @@ export class Siblings {
       // Those above came from the member before.
       this.#top = group;
       this.#depth = depth;
-      if (group.slot === slot) return at < group.until ? undefined : oidsAhead(group);
-      group.slot = slot;
-      group.until = 0;
-      group.step = FIRST_STEP;
-      return undefined;
+      if (group.slot !== slot) return this.#begin(group, slot);
+      if (group.next === undefined && group.since === 0) this.#learn(group);
+      return at < group.until
+        ? undefined
+        : oidsAhead(group, mostLike(valuesOf(group.objects[at - 1]!, slot)));
     }
     return undefined;
+  }
+
+  #begin(group: Group, slot: number): Oid[] | undefined {
+    group.slot = slot;
+    group.since = group.at;
+    group.until = 0;
+    group.step = FIRST_STEP;
+    if (group.at > 0 || this.#slot !== slot || this.#model !== modelOf(group)) return undefined;
+    this.#model = undefined;
+    group.step = this.#count;
+    return oidsAhead(group, this.#most);
+  }
+
+  #learn(group: Group): void {
+    const { objects, at, slot } = group;
+    this.#model = modelOf(group);
+    this.#slot = slot;
+    this.#count = objects.length;
+    this.#most = mostLike(valuesOf(objects[at - 1]!, slot));
   }
 
   #forgetOldest(): void {
@@ -88,12 +118,10 @@ export class Siblings {
 }
 
 /** What the next members refer to. */
-function oidsAhead(group: Group): Oid[] | undefined {
+function oidsAhead(group: Group, most: number): Oid[] | undefined {
   const { objects, at, slot } = group;
-  const before = stampOf(objects[at - 1]!)?.state[slot];
-  const most = Array.isArray(before) ? mostLike(before) : 0;
   const end = Math.min(at + group.step, objects.length);
-  const model = recordOf(objects[at]!)!.state[0].model;
+  const model = modelOf(group);
   const oids: Oid[] = [];
   let i = at;
   for (; i < end; i++) {
@@ -107,6 +135,16 @@ function oidsAhead(group: Group): Oid[] | undefined {
   group.until = i;
   group.step *= 2;
   return i === at + 1 ? undefined : oids;
+}
+
+/** The class of the member that is followed. */
+function modelOf({ objects, at }: Group): ClassModel {
+  return recordOf(objects[at]!)!.state[0].model;
+}
+
+function valuesOf(object: object, slot: number): readonly unknown[] {
+  const values = stampOf(object)?.state[slot];
+  return Array.isArray(values) ? (values as unknown[]) : NOTHING;
 }
 
 /** How many objects are worth to be loaded ahead when they are as large as these, which were followed before. */

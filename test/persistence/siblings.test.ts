@@ -138,3 +138,77 @@ test('nothing is remembered across transactions, nor when the cache is emptied',
   expect(statusOf(children[1]!)).toBe('ghost');
   expect(jar.cache.statistics.loads).toBe(15);
 });
+
+/** Two groups of children after each other: reads those of the first, then says what a read of the first ones of the second costs. */
+function second(
+  read: (first: Node[]) => void,
+  size = 10,
+): { loads: number; batches: number; rest: () => number } {
+  const records = new Records();
+  const first = new MapJar(records);
+  const list = (count: number): Node[] => Array.from({ length: count }, (_, i) => new Node(`${i}`));
+  const groups = [size, 10].map(
+    (count) =>
+      new Node(
+        'group',
+        list(count).map(() => new Node('', list(3))),
+      ),
+  );
+  const oids = groups.map((group) => first.cache.add(group));
+  first.commit();
+  const jar = new MapJar(records);
+  read((jar.cache.get(oids[0]!) as Node).children);
+  const { children } = jar.cache.get(oids[1]!) as Node;
+  const { loads } = jar.cache.statistics;
+  const { batches } = jar;
+  expect(names(children[0]!.children)).toEqual(['0', '1', '2']);
+  return {
+    loads: jar.cache.statistics.loads - loads,
+    batches: jar.batches - batches,
+    rest: () => {
+      for (const child of children) expect(names(child.children)).toEqual(['0', '1', '2']);
+      return jar.batches - batches;
+    },
+  };
+}
+
+test('after a group that was followed to its end, the next one comes in one batch', () => {
+  const { loads, batches, rest } = second((children) => {
+    for (const child of children) expect(child.children.length).toBe(3);
+  });
+  expect([loads, batches, rest()]).toEqual([30, 1, 1]);
+});
+
+test('but no more of it than the one before had, and nothing when that was followed otherwise or not to its end', () => {
+  const all = (children: Node[]): void => {
+    for (const child of children) expect(child.children.length).toBe(3);
+  };
+  expect(second(all, 4).loads).toBe(12);
+  expect(second((children) => all(children.slice(0, 9))).loads).toBe(3);
+  expect(second((children) => all(children.slice(1))).loads).toBe(3);
+  expect(second((children) => children.forEach((child) => child.others.length)).loads).toBe(3);
+});
+
+test('what was expected and not asked for is not expected again', () => {
+  const records = new Records();
+  const first = new MapJar(records);
+  const list = (count: number): Node[] => Array.from({ length: count }, () => new Node(''));
+  const oids = [0, 1, 2].map(() =>
+    first.cache.add(
+      new Node(
+        'group',
+        list(5).map(() => new Node('', list(3))),
+      ),
+    ),
+  );
+  first.commit();
+  const { cache } = new MapJar(records);
+  const [whole, ...others] = oids.map((oid) => cache.get(oid) as Node);
+  for (const child of whole!.children) expect(child.children.length).toBe(3);
+  const loads = others.map(({ children }) => {
+    const before = cache.statistics.loads;
+    expect(children[0]!.children.length).toBe(3);
+    return cache.statistics.loads - before;
+  });
+  expect(loads).toEqual([15, 3]);
+});

@@ -8,7 +8,7 @@ import { isReserved } from './class-model';
 import { NotPersistableError } from './errors';
 import { IS_ELEMENT } from './guard';
 import { makeState } from './makers';
-import { stamp, stampOf, type ObjectRecord, type State } from './stamp';
+import { dropPending, stamp, stampNew, stampOf, type ObjectRecord, type State } from './stamp';
 
 interface WithElements {
   [IS_ELEMENT]?: (name: string) => boolean;
@@ -32,6 +32,7 @@ export function adopt(object: object, record: ObjectRecord, model: ClassModel): 
   if (record.firm > 0 && Object.keys(object).length === record.firm) return false;
   if (stampOf(object) === undefined) {
     adoptNew(object, record, model);
+    dropPending(object);
     return true;
   }
   const plan = survey(object, model, true);
@@ -40,7 +41,7 @@ export function adopt(object: object, record: ObjectRecord, model: ClassModel): 
   return true;
 }
 
-/** As {@link adopt}, for an ordinary object. Most have the very fields of the one of their class before. */
+/** As {@link adopt}, for an ordinary object that is not known by its record yet. Most have the very fields of the one of their class before. */
 export function adoptNew(object: object, record: ObjectRecord, model: ClassModel): void {
   if (!adoptAlike(object, record, model.newest))
     convertAll(object, record, model, survey(object, model, false));
@@ -63,7 +64,7 @@ function adoptAlike(object: object, record: ObjectRecord, layout: Layout): boole
   for (let i = length - 1; i >= 0; i--) Reflect.deleteProperty(object, names[i]!);
   record.state = layout.straight ? makeState(layout, layout.top, values) : stateOf(layout, values);
   record.ready = 0;
-  stamp(object, record);
+  stampNew(object, record);
   for (let i = 0; i < length; i++) Object.defineProperty(object, names[i]!, accessors[i]!);
   record.firm = length;
   return true;

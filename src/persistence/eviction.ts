@@ -65,17 +65,19 @@ export class Eviction {
     this.enqueue(object, record);
   }
 
-  /** As {@link resized} and {@link loaded}. */
+  /** As {@link resized} and {@link loaded}, in one go: every object of a commit comes here. */
   stored(object: object, record: ObjectRecord, size: number): void {
     let bytes = RECORD_FACTOR * (size - record.size);
     record.size = size;
     if ((record.place & Place.counted) === 0) {
       record.place |= Place.counted;
       this.count += 1;
-      bytes = estimatedBytes(record);
+      bytes = OBJECT_BYTES + RECORD_FACTOR * size;
     }
     if (bytes !== 0) this.#account(bytes);
-    if ((record.place & Place.queue) === 0) this.enqueue(object, record);
+    if ((record.place & Place.queue) !== 0) return;
+    record.place |= Place.line;
+    this.#line.push(object);
   }
 
   /** An object's state left memory. Its place in the queues, if any, is skipped later. */

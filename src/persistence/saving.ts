@@ -268,7 +268,10 @@ export class Saver implements RecordWriterHooks {
       // Before `instanceof`, which the guard above a persistent class makes slow.
       if (prototype === this.#manners.lastPrototype || modelFor(object) !== undefined) {
         const manner = this.#manners.required(object);
-        return this.#referTo(this.#reach(object, undefined, manner).oid!, manner.meta);
+        const reference = this.#reference;
+        reference.oid = this.#reach(object, undefined, manner);
+        reference.cls = manner.meta;
+        return reference;
       }
       if (object instanceof ForeignRef) return object;
       return object instanceof WeakRef ? this.#weakReferenceTo(object) : undefined;
@@ -276,26 +279,22 @@ export class Saver implements RecordWriterHooks {
     if (record.cache === undefined && modelFor(object) === undefined) return undefined;
     if (record.cache !== undefined && record.cache !== this.#cache)
       return this.#foreignReferenceTo(object, record);
-    return this.#referTo(this.#known(object, record).oid!, this.#referenceClass(object, record));
-  }
-
-  #referTo(oid: Oid, cls: ClassMeta | undefined): Reference {
     const reference = this.#reference;
-    reference.oid = oid;
-    reference.cls = cls;
+    reference.oid = this.#known(object, record);
+    reference.cls = this.#referenceClass(object, record);
     return reference;
   }
 
-  /** The record of an object of this cache; a new object gets an oid, and its turn. */
-  #known(object: object, record: ObjectRecord | undefined): ObjectRecord {
+  /** The oid of an object of this cache; a new object gets one, and its turn. */
+  #known(object: object, record: ObjectRecord | undefined): Oid {
     if (record?.cache === undefined) return this.#reach(object, record, this.#manners.required(object));
     if (record.status === Status.ghost) this.#ghosts = true;
     else if (record.serial === ZERO_TID && record.status === Status.changed) this.#enqueue(object, record);
-    return record;
+    return record.oid!;
   }
 
   /** A new object that nobody added: it belongs to the database that reached it first, and to one only. */
-  #reach(object: object, known: ObjectRecord | undefined, { model }: Manner): ObjectRecord {
+  #reach(object: object, known: ObjectRecord | undefined, { model }: Manner): Oid {
     const oid = this.#cache.jar.newOid();
     const record = known ?? new ObjectRecord(model.ghost, Status.unsaved, undefined, undefined);
     if (known === undefined) adoptNew(object, record, model);
@@ -303,7 +302,7 @@ export class Saver implements RecordWriterHooks {
     if (known === undefined) this.#adoptValues(object, record);
     record.place |= Place.reached;
     this.#enqueue(object, record);
-    return record;
+    return oid;
   }
 
   /** A reference to an object with arguments of `__new__` names no class. */
@@ -348,7 +347,7 @@ export class Saver implements RecordWriterHooks {
       const foreign = this.#foreignReferenceTo(made, record) as ForeignRef;
       return { kind: 'weak', oid: foreign.oid, database: foreign.database };
     }
-    return { kind: 'weak', oid: this.#known(made, record).oid!, database: undefined };
+    return { kind: 'weak', oid: this.#known(made, record), database: undefined };
   }
 }
 

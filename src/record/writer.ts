@@ -1,10 +1,5 @@
 import { type Oid, oidToBytes } from '../ids';
-import {
-  PickleWriter,
-  type InternalWriterOptions,
-  type PyInstance,
-  type Reduction,
-} from '../pickle/index';
+import { PickleWriter, type InternalWriterOptions, type PyInstance, type Reduction } from '../pickle/index';
 import type { ClassMeta } from './class-meta';
 import type { FieldList } from './field-list';
 import type { Reference, RecordWriterHooks } from './interfaces';
@@ -27,6 +22,10 @@ export class RecordWriter implements InternalWriterOptions {
   readonly #writer: PickleWriter;
   readonly #hooks: RecordWriterHooks;
   #references: Oid[] = NONE;
+  /** The class of the record before this one, and what its records begin with. */
+  #cls: ClassMeta | undefined = undefined;
+  #header: Int32Array = new Int32Array(0);
+  #headerSize = 0;
   readonly #oids = new WrittenOids();
 
   constructor(hooks: RecordWriterHooks) {
@@ -44,14 +43,14 @@ export class RecordWriter implements InternalWriterOptions {
     this.#begin(cls);
     const writer = this.#writer;
     writer.writeColumns(fields.names, values, fields.kinds, fields.prepared);
-    return writer.take();
+    return writer.out.take();
   }
 
   /** A record of any state: `null`, an array, a plain object, … */
   write(cls: ClassMeta, state: unknown): Buffer {
     this.#begin(cls);
     this.#writer.write(state);
-    return this.#writer.take();
+    return this.#writer.out.take();
   }
 
   #begin(cls: ClassMeta): void {
@@ -60,7 +59,12 @@ export class RecordWriter implements InternalWriterOptions {
     const writer = this.#writer;
     writer.reset();
     if (cls.form === 'class') {
-      writer.out.words(cls.header, cls.headerSize);
+      if (cls !== this.#cls) {
+        this.#header = cls.header;
+        this.#headerSize = cls.headerSize;
+        this.#cls = cls;
+      }
+      writer.out.words(this.#header, this.#headerSize);
       writer.memo.set(cls.global, writer.memo.count++);
     } else {
       writer.write(cls.pickled);

@@ -136,10 +136,11 @@ export class SqliteCommitter {
     txn: TransactionMetaData,
     references?: readonly Oid[],
   ): void {
-    let current = this.#current;
-    if (current?.txn !== txn) current = this.#require(txn);
+    const current = this.#current?.txn === txn ? this.#current : this.#require(txn);
     checkRecord(oid, data);
-    this.#add(current, { kind: 'store', oid, serial, data, references, content: undefined });
+    current.changes.push({ kind: 'store', oid, serial, data, references, content: undefined });
+    current.bytes += data.length;
+    if (current.bytes > MAX_BUFFERED || current.voted) this.#applyNow(current);
   }
 
   storeBlob(oid: Oid, serial: Tid, data: Uint8Array, source: BlobSource, txn: TransactionMetaData): void {
@@ -307,13 +308,16 @@ export class SqliteCommitter {
   #add(current: Current, change: Change): void {
     current.changes.push(change);
     current.bytes += change.data?.length ?? 0;
-    if (current.bytes > MAX_BUFFERED || current.voted) {
-      const writing = this.#enter(current);
-      try {
-        this.#apply(current, writing);
-      } catch (error) {
-        throw this.#engine.writer.failed(error);
-      }
+    if (current.bytes > MAX_BUFFERED || current.voted) this.#applyNow(current);
+  }
+
+  /** Does not wait for the vote. */
+  #applyNow(current: Current): void {
+    const writing = this.#enter(current);
+    try {
+      this.#apply(current, writing);
+    } catch (error) {
+      throw this.#engine.writer.failed(error);
     }
   }
 

@@ -48,7 +48,8 @@ export class SealedRows {
     if (end > ROWS_SIZE) return sealRecord(oid, seq, prior, data);
     this.#used = end;
     this.#memory.set(data, start + HEADER);
-    writeHeader(this.#memory, start, crc32(data, sealSeed(oid, seq, prior)), seq, prior);
+    const seed = prior === 0 ? placeSeed(oid, seq) : sealSeed(oid, seq, prior);
+    writeHeader(this.#memory, start, crc32(data, seed), seq, prior);
     return new Uint8Array(this.#memory.buffer, start, end - start);
   }
 }

@@ -14,13 +14,14 @@ import { crc32 } from './crc32';
 import { packOids, unpackOids } from './oid-list';
 import { damaged, placeSeed } from './record-format';
 
-const NONE = Buffer.alloc(0);
+/** The column of a record without references. */
+export const NO_REFERENCES = Buffer.alloc(0);
 const STOP = 0x2e;
 
 /** The column for these references; `undefined` is "not known". */
 export function packReferences(oid: Oid, seq: number, oids: readonly Oid[] | undefined): Buffer | null {
   if (oids === undefined) return null;
-  if (oids.length === 0) return NONE;
+  if (oids.length === 0) return NO_REFERENCES;
   const list = packOids(oids);
   const packed = Buffer.allocUnsafe(list.length + 4);
   packed.set(list);

@@ -15,7 +15,7 @@ import { oidKey, type Handle } from './handle';
 import type { SqliteInstance } from './instance';
 import { packOids } from './oid-list';
 import { HEADER, NOT_KEPT, openRecord, sealedPrior, sealedSeq, sealRecord } from './record-format';
-import { findReferences, packReferences } from './references';
+import { findReferences, NO_REFERENCES, packReferences } from './references';
 import type { SqliteRecord } from './revisions';
 import { readMeta, writeMeta } from './schema';
 import { prepareTransactions, rowChanges, transactionCrc } from './transaction-row';
@@ -91,17 +91,19 @@ export class WriteTransaction implements LastTransaction {
   storeMany(changes: readonly Change[]): void {
     const added = objectList<Change>();
     const changed = objectList<Change>();
-    const others = objectList<Change>();
-    for (let i = 0; i < changes.length; i++) {
-      const change = changes[i]!;
-      if (change.kind === 'check') others.push(change);
-      else if (change.serial === ZERO_TID) added.push(change);
-      else if (this.#mayReplace(change)) changed.push(change);
-      else this.apply(change);
-    }
-    this.#insertMany(added);
+    for (let i = 0; i < changes.length; i++) this.#sort(changes[i]!, added, changed);
+    // In the order that their oids mostly have, in which the list of them is packed.
     this.#replaceMany(changed);
-    for (const check of others) this.apply(check);
+    this.#insertMany(added);
+    for (const change of changes) if (change.kind === 'check') this.checkCurrent(change.oid, change.serial);
+  }
+
+  /** Lists a store with those that are written alike, or applies it. */
+  #sort(change: Change, added: Change[], changed: Change[]): void {
+    if (change.kind === 'check') return;
+    if (change.serial === ZERO_TID) added.push(change);
+    else if (this.#mayReplace(change)) changed.push(change);
+    else this.apply(change);
   }
 
   /** Whether a revision that another transaction wrote is the one that the change was made from. */
@@ -280,7 +282,8 @@ export class WriteTransaction implements LastTransaction {
 
   #setRow(bulk: BulkRows, row: number, { oid, data, references }: Change, prior: number): void {
     const refs = references ?? findReferences(data!, this.#context.engine.host);
-    bulk.set(row, oid, this.seq, packReferences(oid, this.seq, refs), prior, data!);
+    const packed = refs?.length === 0 ? NO_REFERENCES : packReferences(oid, this.seq, refs);
+    bulk.set(row, oid, this.seq, packed, prior, data!);
   }
 
   /** A new revision of a row that exists; `current` is its seq. */

@@ -8,6 +8,8 @@ interface WritingBuffer extends Buffer {
 }
 
 const FIRST_SIZE = 8192;
+/** Size of the buffers after the first one, as long as the pickles are short. */
+const NEXT_SIZE = 16_384;
 /** Results up to this size are the buffer's own bytes, and the next pickle goes behind them: a copy costs 100 ns. */
 const SLICED_SIZE = 1024;
 /** A buffer larger than this is given back after use. */
@@ -42,7 +44,7 @@ export class Output {
     const end = this.#pos;
     const size = end - start;
     // A result must not keep a buffer alive that grew for larger ones.
-    if (size <= SLICED_SIZE && this.#buf.length === FIRST_SIZE) {
+    if (size <= SLICED_SIZE && this.#buf.length <= NEXT_SIZE) {
       this.#start = end;
       return this.#buf.subarray(start, end);
     }
@@ -60,7 +62,7 @@ export class Output {
     const used = this.#pos - this.#start;
     const needed = used + size + SLACK;
     const larger = Buffer.allocUnsafeSlow(
-      Math.max(needed > FIRST_SIZE / 2 ? this.#buf.length * 2 : FIRST_SIZE, needed),
+      Math.max(needed > FIRST_SIZE / 2 ? this.#buf.length * 2 : NEXT_SIZE, needed),
     );
     this.#buf.copy(larger, 0, this.#start, this.#pos);
     this.#use(larger);

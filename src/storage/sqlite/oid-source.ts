@@ -5,6 +5,8 @@ import { readMeta, writeMeta } from './schema';
 
 const FIRST_BLOCK = 64;
 const LARGEST_BLOCK = 16_384;
+/** How much larger each block is than the one before. To reserve one is a commit, and who has made objects meanwhile must begin anew. */
+const GROWTH = 8;
 
 /**
  * New oids. `next_oid` in `meta` is beyond every oid that was stored or given out; each process reserves blocks, which
@@ -79,7 +81,7 @@ export class OidSource {
     this.#write(first + this.#block);
     this.#next = first;
     this.#end = first + this.#block;
-    this.#block = Math.min(this.#block * 2, LARGEST_BLOCK);
+    this.#block = Math.min(this.#block * GROWTH, LARGEST_BLOCK);
   }
 
   /** That of the transaction under way, which alone can write. */

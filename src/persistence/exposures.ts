@@ -7,7 +7,7 @@ import { isManaged } from './classes';
 import { emptyNote, INSIDE, isAsNoted, isClean, noteOf, shallowNoteOf, type Note } from './exposure';
 import { StaleValueError } from './errors';
 import { followInside } from './following';
-import { ownerOf, setOwner } from './ownership';
+import { closeOwners, openOwners, ownerOf, type Owners } from './ownership';
 import { seal, type DropReason, type Unsealable } from './sealing';
 import { recordOf, Status, type ObjectRecord } from './stamp';
 import { WatchQueue } from './watch-queue';
@@ -25,6 +25,7 @@ export class Exposures {
   readonly #cache: ObjectCacheImpl;
   readonly #onChange: OnChange;
   readonly #queue: WatchQueue;
+  #owners: Owners | undefined;
   /** Watched values inside managed collections, for look-up. */
   readonly #inside = new WeakMap<ObjectRecord, Set<object>>();
   /** Bytes whose state is gone: they can't be sealed, so a change is noticed late, but not never. */
@@ -47,6 +48,11 @@ export class Exposures {
     this.#onChange = onChange;
   }
 
+  /** Which plain values belong to which object. */
+  get owners(): Owners {
+    return (this.#owners ??= openOwners());
+  }
+
   get count(): number {
     return this.#queue.count;
   }
@@ -59,7 +65,7 @@ export class Exposures {
       seen = followInside(this.#cache, record, value, object, slot);
       note = noteOf(slot, seen) ?? emptyNote(slot, seen);
     }
-    if (record.status < Status.changed) own(record, note);
+    if (record.status < Status.changed) this.#own(record, note);
     else note = emptyNote(slot, seen);
     this.#add(object, record, note);
     return seen;
@@ -104,6 +110,7 @@ export class Exposures {
   /** An object was saved: compare from here. */
   settle(object: object, record: ObjectRecord): void {
     if (record.watch === undefined) return;
+    const { owners } = this;
     const held = isManaged(object) ? object.heldValues() : undefined;
     const inside = held && new Set<unknown>(held);
     let kept: Note | undefined;
@@ -115,7 +122,8 @@ export class Exposures {
       // What is changed through a value that was read long ago is in use, as if it were read.
       if (noted !== undefined && slot !== INSIDE) record.ready |= readyBit(slot);
       const made = noted ?? emptyNote(slot, source);
-      own(record, made);
+      for (let at: Note | undefined = made; at !== undefined; at = at.inner)
+        if (ownerOf(at.source, owners) === undefined) owners.table.set(at.source, record);
       made.next = kept;
       kept = made;
     }
@@ -159,6 +167,8 @@ export class Exposures {
 
   clear(): void {
     this.#queue.clear();
+    if (this.#owners !== undefined) closeOwners(this.#owners);
+    this.#owners = undefined;
     this.#staleBytes = [];
     this.#staleProxies = [];
   }
@@ -172,6 +182,13 @@ export class Exposures {
     }
     note.next = record.watch;
     record.watch = note;
+  }
+
+  /** What the stored state of an object holds is the object's own. */
+  #own(record: ObjectRecord, note: Note): void {
+    const { table } = this.owners;
+    for (let at: Note | undefined = note; at !== undefined; at = at.inner)
+      if (!table.has(at.source)) table.set(at.source, record);
   }
 
   #noteInside(record: ObjectRecord, value: object): void {
@@ -214,9 +231,4 @@ function unlink(record: ObjectRecord, slot: number): void {
     else before.next = note.next;
     return;
   }
-}
-
-function own(record: ObjectRecord, note: Note): void {
-  for (let at: Note | undefined = note; at !== undefined; at = at.inner)
-    if (ownerOf(at.source) === undefined) setOwner(at.source, record);
 }

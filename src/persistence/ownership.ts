@@ -9,14 +9,50 @@ import { checkNotStale, staleReason } from './sealing';
 import { Status, type ObjectRecord } from './stamp';
 import { Kind, kindOf, walkContainers } from './values';
 
-const owners = anchored('owners', () => new WeakMap<object, ObjectRecord>());
+/** So many tables there are at most; a new value is looked for in all of them when it is saved. */
+const MOST_TABLES = 8;
 
-export function ownerOf(value: object): ObjectRecord | undefined {
-  return owners.get(value);
+/**
+ * Whose plain values are, as far as the objects of one cache go. In a table for all, the entries of each cache that is gone would remain until V8 goes through the whole of it to make room, in
+ * the middle of some read. Only when there are many caches, some share a table.
+ */
+export class Owners {
+  readonly table = new WeakMap<object, ObjectRecord>();
+  /** So many caches use it. */
+  users = 1;
 }
 
-export function setOwner(value: object, record: ObjectRecord): void {
-  owners.set(value, record);
+const all = anchored('owners', (): Owners[] => []);
+
+/** For a cache. */
+export function openOwners(): Owners {
+  let owners = all[MOST_TABLES - 1];
+  if (owners === undefined) all.push((owners = new Owners()));
+  else owners.users += 1;
+  return owners;
+}
+
+/** A cache let go of its objects: they are ordinary ones, and own nothing. */
+export function closeOwners(owners: Owners): void {
+  owners.users -= 1;
+  if (owners.users === 0) all.splice(all.indexOf(owners), 1);
+}
+
+/** Whose a value is, be it another cache's. */
+export function ownerOf(value: object, { table }: Owners): ObjectRecord | undefined {
+  const owner = table.get(value);
+  if (owner !== undefined) return owner;
+  for (const other of all) {
+    const found = other.table.get(value);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Gives a value that another object owned to this one. */
+function takeOver(value: object, record: ObjectRecord, { table }: Owners): void {
+  for (const other of all) other.table.delete(value);
+  table.set(value, record);
 }
 
 /**
@@ -24,6 +60,7 @@ export function setOwner(value: object, record: ObjectRecord): void {
  * @throws StaleValueError for a part that an abort or invalidation made stale
  */
 export function claim(root: object, record: ObjectRecord, where: () => string): object {
+  const { owners } = record.cache!.exposures;
   let foreign = false;
   let held: Map<ObjectRecord, ReadonlySet<object>> | undefined;
   walkContainers(root, (value) => {
@@ -32,17 +69,20 @@ export function claim(root: object, record: ObjectRecord, where: () => string): 
       foreign = true;
       return;
     }
-    const owner = owners.get(value);
+    const owner = ownerOf(value, owners);
     if (owner === record) return;
-    if (owner === undefined || !heldBy(owner, (held ??= new Map())).has(value)) owners.set(value, record);
-    else foreign = true;
+    if (owner === undefined) owners.table.set(value, record);
+    // An object without a connection is an ordinary one.
+    else if (owner.cache === undefined) takeOver(value, record, owners);
+    else if (heldBy(owner, (held ??= new Map())).has(value)) foreign = true;
+    else takeOver(value, record, owners);
   });
   if (!foreign) return root;
   const claimed = rewrite(root, (value) => {
     if (kindOf(value) > Kind.instance) return value;
-    return staleReason(value) !== undefined || owners.get(value) !== record ? cloneValue(value) : value;
+    return staleReason(value) !== undefined || owners.table.get(value) !== record ? cloneValue(value) : value;
   });
-  walkContainers(claimed, (value) => void owners.set(value, record));
+  walkContainers(claimed, (value) => void owners.table.set(value, record));
   return claimed;
 }
 

@@ -245,6 +245,64 @@ describe('a plain value belongs to one object', () => {
   });
 });
 
+describe('a plain value belongs to one object, whatever its connection', () => {
+  /** Two boxes of one database, each in a connection of its own, and the list that the first one gave. */
+  function two() {
+    const records = new Records();
+    const writer = new MapJar(records);
+    const oids = [writer.cache.add(new Box([1])), writer.cache.add(new Box(null))];
+    writer.commit();
+    const [left, right] = [new MapJar(records), new MapJar(records)];
+    const [a, b] = [left.cache.get(oids[0]!) as Box, right.cache.get(oids[1]!) as Box];
+    const stored = () => (new MapJar(records).cache.getMany(oids) as Box[]).map((box) => box.a);
+    return { left, right, a, b, held: a.a as number[], stored };
+  }
+
+  test('one that stands in another connection is copied', () => {
+    const { right, a, b, held, stored } = two();
+    b.a = held;
+    right.commit();
+    expect(b.a).not.toBe(held);
+    (b.a as number[]).push(2);
+    right.commit();
+    expect([a.a, stored()]).toEqual([[1], [[1], [1, 2]]]);
+  });
+
+  test('one that was given up in the meantime is taken as it is, and copied when it goes back', () => {
+    const { left, right, a, b, held, stored } = two();
+    a.a = null;
+    left.commit();
+    b.a = held;
+    right.commit();
+    expect(b.a).toBe(held);
+    a.a = held;
+    left.commit();
+    expect(a.a).not.toBe(held);
+    held.push(2);
+    right.commit();
+    expect([a.a, stored()]).toEqual([[1], [[1], [1, 2]]]);
+  });
+
+  test('many connections know of each other', () => {
+    const others = Array.from({ length: 20 }, () => two());
+    for (const { a } of others) void a.a;
+    for (const { right, b } of others) {
+      b.a = others.map(({ held }) => held);
+      right.commit();
+      expect((b.a as number[][]).some((list, i) => list === others[i]!.held)).toBe(false);
+    }
+  });
+
+  test("one of a connection that let go of its objects is nobody's", () => {
+    const { left, right, a, b, held } = two();
+    left.cache.clear();
+    expect(a.a).toBe(held);
+    b.a = held;
+    right.commit();
+    expect(b.a).toBe(held);
+  });
+});
+
 describe('what a dropped state reached', () => {
   const mutations: [name: string, make: () => unknown, change: (value: never) => void][] = [
     ['array', () => [1], (v: number[]) => void v.push(2)],

@@ -50,6 +50,8 @@ export abstract class TreeNode extends Managed {
   /** @internal */
   static override [WRAP](node: object): object {
     if (!(node as TreeNode).isLeaf) hideContent(node as TreeNode);
+    // It is set again: V8 takes for constant what never was, and forgets code when a node is dropped.
+    else (node as TreeNode).content = undefined;
     addOwner(node);
     return node;
   }
@@ -78,10 +80,7 @@ export abstract class TreeNode extends Managed {
     this.content = emptyContent(this);
     if (specimens.has(new.target)) return;
     specimens.set(new.target, undefined);
-    const specimen = emptyNode(new.target as unknown as NodeClass);
-    // V8 takes for constant what never was set anew, and forgets code when it is.
-    specimen.content = undefined;
-    specimens.set(new.target, specimen);
+    specimens.set(new.target, emptyNode(new.target as unknown as NodeClass));
   }
 
   /**

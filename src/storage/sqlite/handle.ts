@@ -36,8 +36,9 @@ export interface HandleOptions {
   readonly pageCache: number;
 }
 
-/** Buffers that the driver makes are others to V8 than Node's own. */
+/** Buffers that the driver makes are others to V8 than Node's own; and what it says of a change. */
 let specimen: unknown;
+let change: unknown;
 
 const LOCK_WAIT = new Int32Array(new SharedArrayBuffer(4));
 
@@ -71,6 +72,10 @@ export class Handle {
       this.#beginImmediate = this.db.prepare('BEGIN IMMEDIATE');
       this.#commit = this.db.prepare('COMMIT');
       this.#rollback = this.db.prepare('ROLLBACK');
+      if (change === undefined) {
+        this.#begin.run();
+        change = keepSpecimen(this.#rollback.run());
+      }
     } catch (error) {
       throw translateError(error, path);
     }

@@ -25,7 +25,6 @@ import type { ForeignRef, Ref } from './ref';
 import { Saver } from './saving';
 import { Residents } from './residents';
 import { pendingRecord, Place, recordOf, Status, type ObjectRecord } from './stamp';
-import { ADOPTED_STAY_FAST } from './v8';
 
 /** See {@link ObjectCache}. */
 export class ObjectCacheImpl implements ObjectCache {
@@ -199,7 +198,7 @@ export class ObjectCacheImpl implements ObjectCache {
       const record = records[i]!;
       // What was changed again meanwhile, and resolved to something else, must conflict.
       if (record.status === Status.storing || !this.#resolved.has(record.oid!)) record.serial = tid;
-      this.#settle(stored[i]!, record, sizes[i]!);
+      this.#residents.settle(stored[i]!, record, sizes[i]!);
     }
     this.addedFields.commit();
     this.#changes.commit(this.#isNew);
@@ -220,7 +219,7 @@ export class ObjectCacheImpl implements ObjectCache {
     const { stored, records, sizes, overlay } = this.#changes;
     for (let i = 0; i < stored.length; i++) {
       overlay.push(records[i]!.oid!);
-      this.#settle(stored[i]!, records[i]!, sizes[i]!);
+      this.#residents.settle(stored[i]!, records[i]!, sizes[i]!);
     }
     return this.#changes.savepoint();
   }
@@ -321,17 +320,6 @@ export class ObjectCacheImpl implements ObjectCache {
   /** The state of a stored record, decoded: for `oldState`. */
   stateOf(oid: Oid, data: Uint8Array, serial: Tid): unknown {
     return this.#loader.stateOf(oid, { data, serial });
-  }
-
-  /** What was serialized is stored: the object is clean unless it was changed again meanwhile. */
-  #settle(object: object, record: ObjectRecord, size: number): void {
-    if (record.status !== Status.storing) {
-      this.#residents.resized(record, size);
-      return;
-    }
-    record.status = Status.saved;
-    const loose = !ADOPTED_STAY_FAST && (record.place & Place.adopted) !== 0;
-    this.#residents.settle(object, record, size, loose);
   }
 
   /** Whether an object was added and not stored yet. */

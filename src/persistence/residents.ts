@@ -14,6 +14,7 @@ import type { DropReason } from './sealing';
 import { Siblings } from './siblings';
 import { dropPending, Place, recordOf, Status, type ObjectRecord } from './stamp';
 import { statusWord } from './status';
+import { ADOPTED_STAY_FAST } from './v8';
 
 const DEFAULT_TARGET = 10_000;
 /** So many records are asked for in one call. */
@@ -213,20 +214,19 @@ export class Residents implements BudgetMember {
     this.eviction.relieveBudget();
   }
 
-  /** An object's record is stored, and so long. `loose`: it was converted in place, and others hold it or nobody. */
-  settle(object: object, record: ObjectRecord, size: number, loose: boolean): void {
-    if (loose) record.place |= Place.loose;
-    if ((record.place & Place.loose) === 0) {
-      this.eviction.stored(object, record, size);
+  /** An object's record is stored, and so long: it is clean unless it was changed again meanwhile. */
+  settle(object: object, record: ObjectRecord, size: number): void {
+    if (record.status !== Status.storing) {
+      this.eviction.resized(record, size);
       return;
     }
-    this.eviction.resized(record, size);
-    this.#identity.loosen(record.oid!, object);
-  }
-
-  /** As {@link settle}, for an object that was changed again meanwhile. */
-  resized(record: ObjectRecord, size: number): void {
-    this.eviction.resized(record, size);
+    record.status = Status.saved;
+    // Converted in place, it stays as long as others hold it.
+    if (!ADOPTED_STAY_FAST && (record.place & Place.adopted) !== 0) record.place |= Place.loose;
+    if ((record.place & Place.loose) !== 0) {
+      this.eviction.resized(record, size);
+      this.#identity.loosen(record.oid!, object);
+    } else this.eviction.stored(object, record, size);
   }
 
   /** An object leaves the cache with its state. */

@@ -44,7 +44,10 @@ test.each(['all', 'none'] as const)(
             instance.store(oid, serial(oid), record(text), txn, []);
             written.set(oid, text);
           };
-          for (const place of stored) store(oids[place]!, `${place} at ${number}`);
+          // Some are longer than the memory that rows written together share.
+          const length = (place: number): number => (place % 5 === 0 ? place * 300 : 0);
+          for (const place of stored)
+            store(oids[place]!, `${place} at ${number}`.padEnd(length(place), 'abc'));
           if (twice) store(oids[stored[0]!]!, `again at ${number}`);
           const gone = deleted === undefined ? undefined : oids[deleted]!;
           if (gone !== undefined && !written.has(gone) && serial(gone) !== ZERO_TID) {
@@ -99,5 +102,31 @@ test('one conflict among many stores, and nothing of them is stored', () => {
   for (const oid of oids) h.storage.store(oid, ZERO_TID, record('new'), again, []);
   expect(() => h.storage.tpcVote(again)).toThrow(expect.objectContaining({ code: 'CONFLICT' }) as Error);
   h.storage.tpcAbort(again);
+  h.storage.close();
+});
+
+test('a check among many stores is made, and when it fails nothing of them is stored', () => {
+  const h = new Harness(new SqliteStorage(file()));
+  const oids = Array.from({ length: 40 }, () => h.storage.newOid());
+  const first = h.commit(oids.slice(0, 20).map((oid) => ({ oid, text: 'first' })))!;
+  const second = h.change(oids[3]!, 'second');
+  const attempt = (seen: Tid): void => {
+    const txn = new TransactionMetaData();
+    h.storage.tpcBegin(txn);
+    for (const oid of oids.slice(20)) h.storage.store(oid, ZERO_TID, record('new'), txn, []);
+    h.storage.checkCurrentSerial(oids[3]!, seen, txn);
+    try {
+      h.storage.tpcVote(txn);
+      h.storage.tpcFinish(txn);
+    } finally {
+      h.storage.tpcAbort(txn);
+    }
+  };
+  expect(() => attempt(first as Tid)).toThrow(
+    expect.objectContaining({ code: 'READ_CONFLICT', oid: oids[3] }) as Error,
+  );
+  expect(() => h.storage.load(oids[20]!)).toThrow(expect.objectContaining({ code: 'POS_KEY' }) as Error);
+  attempt(second as Tid);
+  expect(oids.slice(20).map((oid) => h.text(oid))).toEqual(oids.slice(20).map(() => 'new'));
   h.storage.close();
 });

@@ -3,6 +3,7 @@
  * Only slot numbers enter the code, never a name.
  */
 import type { Accessor } from './class-model';
+import { INSIDE } from './exposure';
 import { compileStamped, stampOf, Status } from './stamp';
 
 /** What the fast paths leave over; `tracked.ts` implements it. */
@@ -21,8 +22,9 @@ export function connectSlowPaths(paths: SlowPaths): void {
   Object.assign(slow, paths);
 }
 
-/** The bit of a slot in `ObjectRecord.ready`; 0 for slots without one, which then always take the slow path for objects. */
+/** The bit of a slot in `ObjectRecord.ready`; 0 for slots without one, which then always take the slow path for objects. The values inside a collection, which are no slot, have bit 0. */
 export function readyBit(slot: number): number {
+  if (slot === INSIDE) return 1;
   return slot > 0 && slot <= 30 ? 1 << slot : 0;
 }
 

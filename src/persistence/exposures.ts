@@ -120,7 +120,7 @@ export class Exposures {
       if (!stays) continue;
       const noted = noteOf(slot, source);
       // What is changed through a value that was read long ago is in use, as if it were read.
-      if (noted !== undefined && slot !== INSIDE) record.ready |= readyBit(slot);
+      if (noted !== undefined) record.ready |= readyBit(slot);
       const made = noted ?? emptyNote(slot, source);
       for (let at: Note | undefined = made; at !== undefined; at = at.inner)
         if (ownerOf(at.source, owners) === undefined) owners.table.set(at.source, record);

@@ -3,6 +3,7 @@
  */
 import { ItemForm, type FieldKind } from '../record/index';
 import { ClosedCacheError } from './errors';
+import { readyBit } from './accessors';
 import { UNTRACKED } from './guard';
 import type { ObjectCacheImpl } from './cache';
 import { modelOfPrototype, type ClassModel } from './class-model';
@@ -224,6 +225,8 @@ function handOut(self: Managed, value: object): unknown {
   if (kind === Kind.ref) return cacheOf(self).follow(value as Ref | ForeignRef);
   const record = stampedRecord(self);
   if (kind > Kind.instance || record.cache === undefined) return value;
+  // It is in use: see watch-queue.ts.
+  record.ready |= readyBit(INSIDE);
   if (record.cache.exposures.isOut(record, INSIDE, value)) return value;
   return record.cache.exposures.expose(self, record, INSIDE, value);
 }

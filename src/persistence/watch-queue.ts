@@ -135,7 +135,7 @@ export class WatchQueue {
         } else if (
           record.status === Status.saved &&
           isClean(record) &&
-          (replaceWatched(record) || dropped !== undefined)
+          (replaceWatched(object, record) || dropped !== undefined)
         ) {
           excess -= 1;
           record.place &= ~Place.watched;

@@ -1,14 +1,7 @@
 /** Plain values inside persistent objects: changes in them are found, and those that can't be saved any more fail. */
 import { createContext, runInContext } from 'node:vm';
 import { ConflictError } from '../../src/errors';
-import {
-  oidOf,
-  persistent,
-  PersistentMapping,
-  StaleValueError,
-  statusOf,
-  value,
-} from '../../src/persistence/index';
+import { oidOf, persistent, StaleValueError, statusOf, value } from '../../src/persistence/index';
 import { MapJar, Records } from './map-jar';
 
 @value('values.Money')
@@ -523,26 +516,6 @@ describe('of the objects that are too many to be watched', () => {
     expect(jar.cache.statistics.loads).toBe(loads);
     expect(boxes.map((box) => box.a)).toEqual(again());
     expect(again()[20]).toEqual([20, ...Array.from({ length: 100 }, (_, i) => i)]);
-  });
-
-  test('collections are let go of last, as they would be loaded again', () => {
-    const records = new Records();
-    const first = new MapJar(records);
-    const fill = (i: number) => new PersistentMapping([['list', [i]]]);
-    const oids = Array.from({ length: 300 }, (_, i) => first.cache.add(fill(i)));
-    const more = Array.from({ length: 900 }, (_, i) => first.cache.add(new Box([i])));
-    first.commit();
-    const jar = new MapJar(records);
-    const lists = (jar.cache.getMany(oids) as PersistentMapping<string, number[]>[]).map((mapping) =>
-      mapping.get('list')!,
-    );
-    for (let i = 0; i < 200; i++) jar.commit();
-    expect(jar.cache.statistics.exposed).toBe(300);
-    const { loads } = jar.cache.statistics;
-    for (const box of jar.cache.getMany(more) as Box[]) void box.a;
-    for (let i = 0; i < 200; i++) jar.commit();
-    expect([jar.cache.statistics.exposed, lists.filter(isSealed)]).toEqual([300, []]);
-    expect(jar.cache.statistics.loads).toBe(loads + more.length);
   });
 });
 

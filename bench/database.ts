@@ -57,7 +57,10 @@ const writeRows = (count: number, index: number) =>
   })();
 
 const db = new DB(join(directory, 'data.sqlite'), {
-  root: { accounts: () => new IOBTree<Account>() },
+  root: {
+    accounts: () => new IOBTree<Account>(),
+    orders: () => new IOBTree<{ price: number; lines: number[] }>(),
+  },
   cacheSize: 50_000,
 });
 db.transaction((root) => {
@@ -105,6 +108,26 @@ row(
   }),
   time(2_000, (index) => writeRows(1, index)),
 );
+{
+  const transactionManager = new TransactionManager();
+  const conn = db.open({ transactionManager });
+  const { orders } = conn.root;
+  let id = 0;
+  const add = (): void =>
+    void orders.set((id = (Math.imul(id, 1_103_515_245) + 12_345) & 0x7fff_ffff), { price: id, lines: [id] });
+  for (let batch = 0; batch < 20; batch++) {
+    for (let count = 0; count < 2_500; count++) add();
+    transactionManager.commit();
+  }
+  row(
+    'commit of 1 plain value added to 50,000',
+    time(300, () => {
+      add();
+      transactionManager.commit();
+    }),
+  );
+  conn.close();
+}
 {
   const managers = [new TransactionManager(), new TransactionManager()];
   const [one, two] = managers.map((transactionManager) => db.open({ transactionManager }));

@@ -46,7 +46,8 @@ export class LeafWalk {
       this.to = 0;
       return;
     }
-    this.content = leaf.content ?? (key === undefined ? leaf.load() : this.#ahead.load(leaf, key, end, undefined));
+    this.content =
+      leaf.content ?? (key === undefined ? leaf.load() : this.#ahead.load(leaf, key, end, undefined));
     this.to = leaf === end ? Math.min(this.#span.high.index + 1, this.content.length) : this.content.length;
   }
 }

@@ -1,5 +1,5 @@
 import { type Oid, oidToBytes } from '../ids';
-import { PickleWriter, type InternalWriterOptions, type PyInstance, type Reduction } from '../pickle/index';
+import { PickleWriter, type PyInstance, type Reduction } from '../pickle/index';
 import type { ClassMeta } from './class-meta';
 import type { FieldList } from './field-list';
 import type { Reference, RecordWriterHooks } from './interfaces';
@@ -18,7 +18,7 @@ const oidBytes = Buffer.alloc(8);
  * Puts records together. Make one per connection: it reuses its buffer. What can't be saved is a `PicklingError`
  * with the path inside the object; then nothing was written.
  */
-export class RecordWriter implements InternalWriterOptions {
+export class RecordWriter {
   readonly #writer: PickleWriter;
   readonly #hooks: RecordWriterHooks;
   #references: Oid[] = NONE;

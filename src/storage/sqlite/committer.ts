@@ -34,19 +34,28 @@ interface Current {
   contents: number[];
 }
 
-keepSpecimen<Current>({
-  txn: new TransactionMetaData(),
-  tid: undefined,
-  status: ' ',
-  instance: undefined,
-  changes: objectList(),
-  bytes: 0,
-  written: 0,
-  tellOwn: false,
-  writing: undefined,
-  voted: false,
-  contents: [],
-});
+function begun(
+  txn: TransactionMetaData,
+  tid: Tid | undefined,
+  status: TransactionStatus,
+  instance: SqliteInstance | undefined,
+): Current {
+  return {
+    txn,
+    tid,
+    status,
+    instance,
+    changes: objectList(),
+    bytes: 0,
+    written: 0,
+    tellOwn: false,
+    writing: undefined,
+    voted: false,
+    contents: [],
+  };
+}
+
+keepSpecimen(begun(new TransactionMetaData(), undefined, ' ', undefined));
 
 /**
  * Two-phase commit for the storage and its instances. What a transaction stores is buffered until the vote, so that the
@@ -94,7 +103,7 @@ export class SqliteCommitter {
   ): void {
     this.#checkWritable();
     this.#lock.acquire(txn);
-    this.#begin(txn, tid, status, instance);
+    this.#current = begun(txn, tid, status, instance);
   }
 
   async tpcBeginAsync(
@@ -105,28 +114,7 @@ export class SqliteCommitter {
   ): Promise<void> {
     this.#checkWritable();
     await this.#lock.acquireAsync(txn);
-    this.#begin(txn, tid, status, instance);
-  }
-
-  #begin(
-    txn: TransactionMetaData,
-    tid: Tid | undefined,
-    status: TransactionStatus,
-    instance: SqliteInstance | undefined,
-  ): void {
-    this.#current = {
-      txn,
-      tid,
-      status,
-      instance,
-      changes: objectList(),
-      bytes: 0,
-      written: 0,
-      tellOwn: false,
-      writing: undefined,
-      voted: false,
-      contents: [],
-    };
+    this.#current = begun(txn, tid, status, instance);
   }
 
   store(

@@ -8,6 +8,7 @@ import {
   POSKeyError,
   ReadConflictError,
   ReadOnlyError,
+  StorageError,
   StorageTransactionError,
   UndoError,
   UnsupportedError,
@@ -105,6 +106,13 @@ export function errorFromWire(reply: WireValue): Error {
     case 'builtins.KeyError':
     case 'exceptions.KeyError':
       return new WireKeyError(itemsOf(state)?.[0] ?? null);
+    case 'ZODB.FileStorage.FileStorage.FileStorageError':
+      // As `ZODB/src/ZODB/FileStorage/FileStorage.py` says it.
+      if (itemsOf(state)?.[0] === 'Already packing')
+        return new StorageError('A pack is under way at the ZEO server: wait for its end.', {
+          code: 'PACKING',
+        });
+      return new ServerException(name, describe(state));
     default:
       return new ServerException(name, describe(state));
   }

@@ -1,13 +1,16 @@
 import fc from 'fast-check';
 import { unpack } from 'msgpackr';
+import { StorageError } from '../../../src/errors';
 import { loads } from '../../../src/pickle';
+import { ServerException } from '../../../src/zeo/errors';
 import { ByteWriter } from '../../../src/zeo/wire/byte-writer';
 import { CLIENT_DECODE_LIMITS } from '../../../src/zeo/wire/codec';
+import { errorFromWire } from '../../../src/zeo/wire/errors-on-wire';
 import { readMsgpack } from '../../../src/zeo/wire/msgpack-decoder';
 import { writeMsgpack } from '../../../src/zeo/wire/msgpack-encoder';
 import { readPickle } from '../../../src/zeo/wire/pickle-decoder';
 import { writePickle } from '../../../src/zeo/wire/pickle-encoder';
-import { WireFloat, WireTuple, type WireValue } from '../../../src/zeo/wire/values';
+import { tuple, WireFloat, WireTuple, type WireValue } from '../../../src/zeo/wire/values';
 
 function bytesOf(write: (out: ByteWriter, value: WireValue) => void, value: WireValue): Buffer {
   const writer = new ByteWriter();
@@ -97,4 +100,13 @@ describe('the codecs', () => {
       { numRuns: 3000 },
     );
   });
+});
+
+test("that Python's server packs already is told as by other storages; what else its Data.fs says, as it says it", () => {
+  const error = (text: string): Error =>
+    errorFromWire(tuple('ZODB.FileStorage.FileStorage.FileStorageError', tuple(text)));
+  expect(error('Already packing')).toMatchObject({ code: 'PACKING' });
+  expect(error('Already packing')).toBeInstanceOf(StorageError);
+  expect(error('Disk on fire')).toBeInstanceOf(ServerException);
+  expect(error('Disk on fire').message).toContain('Disk on fire');
 });

@@ -14,6 +14,7 @@ import {
   type Connection,
 } from 'zodb';
 import { MemoryStorage } from '../../src/storage/index';
+import { momentBetween } from '../moments';
 import { onEveryDatabase, user } from './databases';
 import { recordCalls } from './recording';
 
@@ -133,12 +134,7 @@ onEveryDatabase('connections', (open) => {
     const ann = user(db);
     ann.root.x = 1;
     ann.commit();
-    const wait = (until: number) => {
-      while (Date.now() <= until);
-    };
-    wait(Date.now() + 2);
-    const between = new Date();
-    wait(Date.now() + 2);
+    const between = momentBetween();
     ann.root.x = 2;
     ann.commit();
     for (const options of [{ at: between }, { before: between }, { before: db.lastTransaction() }]) {

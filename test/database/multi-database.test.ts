@@ -15,6 +15,7 @@ import {
   TransactionManager,
   type Connection,
 } from 'zodb';
+import { momentBetween } from '../moments';
 
 @persistent('test.multi.Node')
 class Node {
@@ -253,10 +254,7 @@ describe.each(['memory', 'sqlite', 'file'] as const)('databases together (%s)', 
     conn.root.x = 1;
     other.root.y = 1;
     conn.transactionManager.commit();
-    const committed = Date.now();
-    while (Date.now() <= committed + 2);
-    const then = new Date();
-    while (Date.now() <= then.getTime() + 2);
+    const then = momentBetween();
     conn.root.x = 2;
     other.root.y = 2;
     conn.transactionManager.commit();

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { InvalidArgumentError } from '../../../src/errors';
-import { ROOT_OID, timeOfTid, type Oid, type Tid } from '../../../src/ids';
+import { ROOT_OID, type Oid, type Tid } from '../../../src/ids';
 import {
   backupStorage,
   copyTransactions,
@@ -13,6 +13,7 @@ import {
   type BackupOptions,
   type Storage,
 } from '../../../src/storage';
+import { momentBetween } from '../../moments';
 import { commit, put, serialOf } from '../file/commits';
 import { TemporaryDirectory } from '../file/directory';
 import { blobRecord, mappingRecord, plainHost } from '../file/records';
@@ -94,15 +95,15 @@ describe.each(kinds)('%s', (_, open) => {
     const repository = path.dirname(directory.file('x'));
     const storage = open();
     const tids: Tid[] = [];
+    const moments: Date[] = [];
     for (let i = 0; i < 9; i++) {
       tids.push(put(storage, ROOT_OID, mappingRecord(`state ${i}`)));
-      const until = Date.now() + 3;
-      while (Date.now() < until);
+      moments.push(momentBetween());
       if (i % 3 === 2) runSteps(backupStorage(storage, repository));
     }
     for (const [place, tid] of tids.entries()) {
       const target = directory.file();
-      const outcome = runSteps(restoreBackup(repository, target, { time: timeOfTid(tid) + 1 }));
+      const outcome = runSteps(restoreBackup(repository, target, { time: moments[place]!.getTime() }));
       expect(outcome.lastTransaction).toBe(tid);
       const restored = new FileStorage(target);
       expect(Buffer.from(restored.load(ROOT_OID).data)).toEqual(mappingRecord(`state ${place}`));

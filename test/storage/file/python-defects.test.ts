@@ -3,6 +3,7 @@ import * as fs from 'node:fs';
 import { InvalidArgumentError } from '../../../src/errors';
 import { ROOT_OID, type Oid } from '../../../src/ids';
 import { FileStorage, runSteps, type FileStorageOptions } from '../../../src/storage';
+import { momentBetween } from '../../moments';
 import { commit, put, serialOf, undo } from './commits';
 import { TemporaryDirectory } from './directory';
 import { mappingRecord, plainHost } from './records';
@@ -16,19 +17,12 @@ function open(file: string, options: FileStorageOptions = {}): FileStorage {
   return storage;
 }
 
-/** The time between what was committed and what will be. */
-function pause(): number {
-  const time = Date.now() + 2;
-  while (Date.now() < time + 2);
-  return time;
-}
-
 it('keeps an object that was unlinked at the pack time and linked again later', () => {
   const storage = open(directory.file());
   put(storage, 1 as Oid, mappingRecord('one'));
   put(storage, ROOT_OID, mappingRecord('linked', [1 as Oid]));
   put(storage, ROOT_OID, mappingRecord('unlinked'));
-  const time = pause();
+  const time = momentBetween().getTime();
   put(storage, ROOT_OID, mappingRecord('linked again', [1 as Oid]));
   runSteps(storage.pack({ time }));
   expect(Buffer.from(storage.load(1 as Oid).data)).toEqual(mappingRecord('one'));
@@ -59,7 +53,7 @@ it('packs without garbage collection across an undo', () => {
   const storage = open(directory.file());
   put(storage, ROOT_OID, mappingRecord('one'));
   const second = put(storage, ROOT_OID, mappingRecord('two'));
-  const time = pause();
+  const time = momentBetween().getTime();
   undo(storage, second);
   runSteps(storage.pack({ time, gc: false }));
   expect(Buffer.from(storage.load(ROOT_OID).data)).toEqual(mappingRecord('one'));

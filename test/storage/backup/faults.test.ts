@@ -12,6 +12,7 @@ import {
   verifyBackup,
   type Storage,
 } from '../../../src/storage';
+import { withoutGarbage } from '../../garbage';
 import { commit, put, serialOf } from '../file/commits';
 import { TemporaryDirectory } from '../file/directory';
 import { blobRecord, mappingRecord, plainHost } from '../file/records';
@@ -124,14 +125,18 @@ it('unpacks a backup of any size with little memory, also one that Python made',
   for (let i = 0; i < 12; i++) put(storage, ROOT_OID, mappingRecord(`${i} ${'long '.repeat(1_000_000)}`));
   const repository = path.join(path.dirname(directory.file()), 'backups');
   runSteps(backupStorage(storage, repository, { gzip: true }));
+  const limit = fs.statSync(storage.name).size * 0.7;
   const before = process.memoryUsage().arrayBuffers;
   let peak = 0;
   const target = directory.file();
   const steps = restoreBackup(repository, target);
   for (let step = steps.next(); !step.done; step = steps.next())
-    peak = Math.max(peak, process.memoryUsage().arrayBuffers - before);
+    peak = Math.max(
+      peak,
+      withoutGarbage(limit, () => process.memoryUsage().arrayBuffers - before),
+    );
   expect(fs.readFileSync(target).equals(fs.readFileSync(storage.name))).toBe(true);
-  expect(peak).toBeLessThan(fs.statSync(target).size * 0.7);
+  expect(peak).toBeLessThan(limit);
   const [file] = fs.readdirSync(repository).filter((name) => name.endsWith('.fsz'));
   const whole = fs.readFileSync(path.join(repository, file!));
   for (const content of [whole.subarray(0, -9), whole.subarray(40), Buffer.alloc(0)]) {

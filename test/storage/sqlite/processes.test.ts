@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { ROOT_OID, type Oid } from '../../../src/ids';
+import { ROOT_OID, type Oid, type Tid } from '../../../src/ids';
 import { SqliteStorage } from '../../../src/storage';
 import { Harness } from '../../../src/testing/harness';
 import { soak, temporaryDirectory } from './temporary';
@@ -28,21 +28,26 @@ function total(h: Harness): number {
 
 test('four processes that write and one that reads agree on exact totals', async () => {
   const h = bank('all');
-  const writers = [1, 2, 3, 4].map(
-    (seed) => new Worker({ do: 'transfer', path: h.storage.name, seed: seed * 7_919, commits: COMMITS }),
-  );
-  let running = true;
-  const done = Promise.all(writers.map((writer) => writer.done())).finally(() => (running = false));
-  let reads = 0;
-  while (running) {
-    expect(total(h)).toBe(1_000);
-    reads++;
-    await new Promise((resolve) => setTimeout(resolve, 2));
+  const seen = new Set<Tid>();
+  let rounds = 0;
+  // Until it was read between their commits: all of them may be made while this process waits for a processor.
+  while (seen.size < 4) {
+    rounds++;
+    const writers = [1, 2, 3, 4].map(
+      (seed) =>
+        new Worker({ do: 'transfer', path: h.storage.name, seed: seed * 7_919 * rounds, commits: COMMITS }),
+    );
+    let running = true;
+    const done = Promise.all(writers.map((writer) => writer.done())).finally(() => (running = false));
+    while (running) {
+      expect(total(h)).toBe(1_000);
+      seen.add(h.storage.lastTransaction());
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    await done;
   }
-  await done;
   expect(total(h)).toBe(1_000);
-  expect(reads).toBeGreaterThan(3);
-  expect([...h.storage.iterate!()]).toHaveLength(1 + 4 * COMMITS);
+  expect([...h.storage.iterate!()]).toHaveLength(1 + rounds * 4 * COMMITS);
   h.storage.close();
 });
 
@@ -139,7 +144,9 @@ test('a lock that another process holds for long is a clear, retryable error, an
       message: expect.stringContaining('150 ms'),
     }),
   );
-  expect(performance.now() - start).toBeLessThan(5_000);
+  // Longer than it was told to, but far from what is usual.
+  expect(performance.now() - start).toBeGreaterThanOrEqual(150);
+  expect(performance.now() - start).toBeLessThan(30_000);
   expect(h.text(oid)).toBe('there');
   await holder.kill();
   h.change(oid, 'now');
@@ -167,7 +174,8 @@ test('each acknowledged commit was synced before', async () => {
   let synced = false;
   let acknowledged = 0;
   for (const line of readFileSync(log, 'utf8').split('\n')) {
-    if (/f(data)?sync\(\d+\)\s+= 0/.test(line)) synced = true;
+    // Told in two lines when another thread of the program called something meanwhile.
+    if (/f(data)?sync(\(\d+| resumed>\s*)\)\s+= 0/.test(line)) synced = true;
     else if (/pwrite64\(/.test(line)) synced = false;
     else if (/write\(1, "\d+\\n"/.test(line)) {
       expect(synced).toBe(true);

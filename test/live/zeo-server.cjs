@@ -193,7 +193,6 @@ async function main() {
     },
     logger: textLogger(),
   });
-  await server.listen(zodb.parseAddress(flags.address ?? `[${flags.host}]:${flags.port}`));
   let stopping = false;
   const stop = async () => {
     if (stopping) return;
@@ -204,6 +203,7 @@ async function main() {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  await server.listen(zodb.parseAddress(flags.address ?? `[${flags.host}]:${flags.port}`));
 }
 
 main().catch((error) => {

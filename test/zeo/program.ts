@@ -2,14 +2,23 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { connect, createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { nextPort } from './ports';
+import { PATIENCE } from './until';
 
-/** A port that nobody uses now. */
-export function freePort(): Promise<number> {
+/** A port that nobody uses now, nor soon. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = nextPort();
+    if (await isFree(port)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
+    const probe = createServer();
+    probe.once('error', () => resolve(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
   });
 }
 
@@ -25,14 +34,15 @@ export class ServerProcess {
   /** Starts it, and resolves when it takes connections. */
   async start(): Promise<void> {
     const program = join(__dirname, '../live/zeo-server.cjs');
-    this.#child = spawn(process.execPath, [program, '--port', String(this.port), ...this.flags], {
-      stdio: 'ignore',
+    const child = spawn(process.execPath, [program, '--port', String(this.port), ...this.flags], {
+      stdio: ['ignore', 'ignore', 'inherit'],
     });
-    for (let attempt = 0; attempt < 200; attempt++) {
-      if (await canConnect(this.port)) return;
-      await new Promise((resolve) => setTimeout(resolve, 25));
+    this.#child = child;
+    const end = Date.now() + PATIENCE;
+    while (!(await canConnect(this.port))) {
+      if (child.exitCode !== null || Date.now() > end) throw new Error('the server did not start');
+      await sleep(25);
     }
-    throw new Error('the server did not start');
   }
 
   /** Ends it at once, and resolves when it is gone. */

@@ -1,7 +1,9 @@
 import { connect, createServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CLIENT_DECODE_LIMITS, makeCodec, type Codec, type Message } from '../../src/zeo/wire/codec';
 import { frame, FrameReader } from '../../src/zeo/wire/frames';
 import { tuple, type WireValue } from '../../src/zeo/wire/values';
+import { PATIENCE } from './until';
 
 /** A client made of a socket: it can send anything. */
 export class RawPeer {
@@ -35,14 +37,12 @@ export class RawPeer {
   }
 
   /** Waits until something holds, or the connection is closed. */
-  async until(condition: () => boolean, milliseconds = 5000): Promise<void> {
-    const end = Date.now() + milliseconds;
+  async until(condition: () => boolean): Promise<void> {
+    const end = Date.now() + PATIENCE;
     while (!condition() && !this.closed) {
       if (Date.now() > end) throw new Error('it did not happen');
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        setTimeout(resolve, 50);
-      });
+      // Also where time stands still.
+      await Promise.race([new Promise<void>((resolve) => (this.#wake = resolve)), sleep(50)]);
     }
   }
 
@@ -75,7 +75,7 @@ export class RawPeer {
 
   /** Resolves when the server has closed the connection. */
   async end(): Promise<void> {
-    await this.until(() => false, 8000);
+    await this.until(() => false);
   }
 
   destroy(): void {
@@ -86,6 +86,8 @@ export class RawPeer {
 /** A relay before a server, which can be told to cut. */
 export interface Relay {
   readonly port: number;
+  /** Number of connections that came. */
+  readonly accepted: number;
   /** Called for every sized message; `'drop'` cuts the connection instead of passing it on, `'last'` after it; `'swallow'` forgets the message. */
   onMessage: (fromClient: boolean, message: Buffer) => 'pass' | 'drop' | 'last' | 'swallow';
   /** New connections are refused while this is set. */
@@ -97,6 +99,7 @@ export interface Relay {
 /** Starts a relay to a port of this machine. It needs the event loop: connect to it from another thread, or asynchronously. */
 export async function startRelay(to: number): Promise<Relay> {
   const sockets = new Set<Socket>();
+  let accepted = 0;
   const pump = (relay: Relay, from: Socket, out: Socket, fromClient: boolean): void => {
     const frames = new FrameReader(1 << 30);
     from.on('data', (chunk: Buffer) => {
@@ -106,16 +109,17 @@ export async function startRelay(to: number): Promise<Relay> {
         if (verdict === 'swallow') continue;
         if (verdict !== 'drop') out.write(frame(bytes));
         if (verdict === 'pass') continue;
+        // What was passed on before arrives.
         out.end();
         from.destroy();
-        setTimeout(() => out.destroy(), 20);
         return;
       }
     });
     from.on('error', () => undefined);
-    from.on('close', () => out.destroy());
+    from.on('close', () => out.end());
   };
   const server = createServer((client) => {
+    accepted++;
     if (relay.refuse) return void client.destroy();
     const upstream = connect(to, '127.0.0.1');
     for (const socket of [client, upstream]) {
@@ -128,6 +132,9 @@ export async function startRelay(to: number): Promise<Relay> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const relay: Relay = {
     port: (server.address() as { port: number }).port,
+    get accepted() {
+      return accepted;
+    },
     onMessage: () => 'pass',
     refuse: false,
     cut() {

@@ -4,13 +4,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { nextPort } from './ports';
+import { PATIENCE } from './until';
 
 /** What kind of storage is served, and how. */
 export interface ServedStorage {
   readonly kind: 'memory' | 'file' | 'sqlite';
   /** For file and sqlite; default a new one. */
   readonly path?: string;
-  /** Default: the one that the system gives. */
+  /** Default: one that nobody uses. */
   readonly port?: number;
   readonly clientConflictResolution?: boolean;
   readonly options?: Readonly<Record<string, unknown>>;
@@ -45,6 +47,15 @@ function open({ kind, path, storageOptions }) {
   if (kind === 'sqlite') return new zodb.SqliteStorage(path, storageOptions);
   return new zodb.MemoryStorage();
 }
+async function listen(server, [port, ...others]) {
+  try {
+    await server.listen({ host: '127.0.0.1', port });
+    return port;
+  } catch (error) {
+    if (others.length === 0 || error.code !== 'EADDRINUSE') throw error;
+    return listen(server, others);
+  }
+}
 async function act({ op, served, port: number }) {
   if (op === 'start') {
     const storage = open(served);
@@ -55,9 +66,9 @@ async function act({ op, served, port: number }) {
       pollInterval: 5,
       ...served.options,
     });
-    const address = await server.listen({ host: '127.0.0.1', port: served.port ?? 0 });
-    running.set(address.port, { server, storage });
-    return address.port;
+    const port = await listen(server, served.ports);
+    running.set(port, { server, storage });
+    return port;
   }
   const entry = running.get(number);
   if (op === 'status') return { ...[...entry.server.status().values()][0], sockets: entry.server.connectionCount };
@@ -98,7 +109,8 @@ export class ServerThread {
   start(served: ServedStorage): RunningServer {
     const path =
       served.path ?? join(this.directory, `${++this.#made}.${served.kind === 'file' ? 'fs' : 'sqlite'}`);
-    const port = this.#ask({ op: 'start', served: { ...served, path } }) as number;
+    const ports = served.port === undefined ? Array.from({ length: 20 }, nextPort) : [served.port];
+    const port = this.#ask({ op: 'start', served: { ...served, path, ports } }) as number;
     return { port, path };
   }
 
@@ -119,7 +131,7 @@ export class ServerThread {
   #ask(message: object): unknown {
     const before = Atomics.load(this.#signal, 0);
     this.#channel.port1.postMessage(message);
-    if (Atomics.wait(this.#signal, 0, before, 30_000) === 'timed-out')
+    if (Atomics.wait(this.#signal, 0, before, PATIENCE) === 'timed-out')
       throw new Error('the server thread does not answer');
     const { value, error } = receiveMessageOnPort(this.#channel.port1)!.message as {
       value: unknown;

@@ -3,6 +3,7 @@ import { oidToBytes, tidToBytes, type Oid, type Tid } from '../../../src/ids';
 import { CLIENT_DECODE_LIMITS, FLAG, makeCodec, REPLY, type Message } from '../../../src/zeo/wire/codec';
 import { frame, FrameReader } from '../../../src/zeo/wire/frames';
 import { itemsOf, tuple, type WireValue } from '../../../src/zeo/wire/values';
+import { until } from '../until';
 
 /** A revision as `loadBefore` tells it. */
 export interface Revision {
@@ -54,10 +55,7 @@ export class ScriptedServer {
 
   /** Resolves when so many loads wait for an answer. */
   async asked(count: number): Promise<void> {
-    for (let i = 0; this.loads.length < count; i++) {
-      if (i > 1000) throw new Error('nobody asked');
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
+    await until(() => this.loads.length >= count, 'a question');
   }
 
   /** Answers the load that has waited longest. */

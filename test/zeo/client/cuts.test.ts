@@ -5,6 +5,7 @@ import { TransactionMetaData } from '../../../src/storage';
 import { record, textOf } from '../../../src/testing';
 import { ServerThread, type RunningServer } from '../server-thread';
 import { startRelay, type Relay } from '../raw-peer';
+import { PATIENCE, until } from '../until';
 
 const OID = oidFromBytes(Buffer.from('0000000000000001', 'hex'));
 const OTHER = oidFromBytes(Buffer.from('0000000000000002', 'hex'));
@@ -21,7 +22,7 @@ beforeEach(async () => {
   server = thread.start({ kind: 'memory' });
   relay = await startRelay(server.port);
   direct = new ClientStorage(`127.0.0.1:${server.port}`);
-  client = new ClientStorage(`127.0.0.1:${relay.port}`, { wait: false, waitTimeout: 1500, retryDelay: 20 });
+  client = throughRelay(PATIENCE);
 });
 
 afterEach(() => {
@@ -32,6 +33,10 @@ afterEach(() => {
 });
 
 afterAll(() => thread.close());
+
+function throughRelay(waitTimeout: number): ClientStorage {
+  return new ClientStorage(`127.0.0.1:${relay.port}`, { wait: false, waitTimeout, retryDelay: 20 });
+}
 
 async function commit(oid: Oid, serial: Tid, text: string): Promise<Tid> {
   const txn = new TransactionMetaData({ description: text });
@@ -119,6 +124,9 @@ describe('a connection cut in a commit', () => {
   });
 
   it('between tpc_finish and its reply, and no server to ask: the client says "unknown", and a retry applies once', async () => {
+    client.close();
+    client = throughRelay(500);
+    await until(() => client.isConnected);
     const first = await commit(OID, ZERO_TID, 'one');
     const place = finishReply();
     cutOnce('drop', (fromClient, message) => {
@@ -131,6 +139,7 @@ describe('a connection cut in a commit', () => {
     await expect(failed).rejects.toMatchObject({ retryable: false });
     relay.refuse = false;
     expect(now(OID)).toBe('two');
+    await until(() => client.isConnected);
     await expect(commit(OID, first, 'two')).rejects.toMatchObject({ code: 'CONFLICT' });
     expect(direct.history(OID, 10).length).toBe(2);
   });

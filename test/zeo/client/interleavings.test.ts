@@ -10,6 +10,7 @@ import type { StorageHost } from '../../../src/storage';
 import { ClientStorage } from '../../../src/zeo';
 import { openCacheFile } from '../../../src/zeo/client/cache-file';
 import { tuple } from '../../../src/zeo/wire/values';
+import { PATIENCE } from '../until';
 import { ScriptedServer } from './scripted-server';
 
 const directory = mkdtempSync(join(tmpdir(), 'zodb-zeo-order-'));
@@ -41,7 +42,7 @@ afterEach(() => {
 async function open(): Promise<ClientStorage> {
   const opened = new ClientStorage(`127.0.0.1:${server.port}`, {
     wait: false,
-    waitTimeout: 3000,
+    waitTimeout: PATIENCE,
     retryDelay: 10,
     cachePath,
     cacheSize: 50_000,

@@ -1,4 +1,5 @@
 import Table from 'cli-table3';
+import { PickleError } from '../pickle/index';
 import type { Context } from './context';
 
 /** Numbers for people: `1,234,567`. */
@@ -16,6 +17,14 @@ export function formatBytes(bytes: number): string {
     unit++;
   }
   return unit === 0 ? `${bytes} bytes` : `${value.toFixed(1)} ${units[unit]}`;
+}
+
+/** The message, and what to do about a record that some storage wrapped: it fails in its first two bytes. */
+export function explain(error: Error): string {
+  const { message } = error;
+  return error instanceof PickleError && error.offset <= 1
+    ? `${message}. Was the record compressed or encrypted? Such a database opens as zlib:PATH or encrypted:PATH.`
+    : message;
 }
 
 /** One result: JSON for programs, lines `name  value` for people. */

@@ -13,9 +13,9 @@ import { pack, type PackCommandOptions } from './commands/pack';
 import { serveCommand } from './commands/serve';
 import { undo } from './commands/undo';
 import { EXIT, type Context } from './context';
-import { PickleError } from '../pickle/index';
 import { addFileCommands } from './file-commands';
 import { logLines } from './log-lines';
+import { explain } from './output';
 
 /** Where the command writes, and what it is told by its surroundings. */
 export interface Surroundings {
@@ -66,15 +66,6 @@ export async function runCommand(args: readonly string[], surroundings: Surround
     else err(`zodb: ${message}\n`);
     return code === 'USAGE' ? EXIT.usage : EXIT.failed;
   }
-}
-
-function explain(error: Error): string {
-  const { message } = error;
-  // No pickle begins with its end; what storages put around others' records does.
-  const isWrapped = error instanceof PickleError && error.opcode === 'STOP' && error.offset === 0;
-  return isWrapped
-    ? `${message}. Was the record compressed or encrypted? A compressed database opens as zlib:PATH.`
-    : message;
 }
 
 /** The code of an error that its message explains; none for a defect of ours, which needs its stack. */

@@ -29,7 +29,7 @@ import { WeakRef } from './weak-ref';
 /** The opcode STOP: no pickle begins with its end, but what storages put around the records of others does. */
 const PICKLE_END = 0x2e;
 const WRAPPED =
-  'it was compressed or encrypted. Open the database through the storage that did it: zlib:PATH, ZstdStorage, or EncryptedStorage.';
+  'it was compressed or encrypted. Open the database through the storage that did it: zlib:PATH, encrypted:PATH, or ZstdStorage.';
 
 /** What objects with their own `__setstate__` have. */
 interface WithSetState {

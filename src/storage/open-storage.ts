@@ -6,7 +6,7 @@ import { FileStorage } from './file';
 import type { Storage } from './interfaces';
 import { MemoryStorage } from './memory';
 import { SqliteStorage } from './sqlite';
-import { ZlibStorage } from './wrap';
+import { EncryptedStorage, encryptionKeys, ZlibStorage } from './wrap';
 
 /** Options of a storage by name; each storage refuses those that it does not have. */
 export type StorageOptions = Readonly<Record<string, unknown>>;
@@ -27,7 +27,8 @@ const openers = new Map<string, StorageOpener>([
   ['sqlite', (uri, options) => new SqliteStorage(filePath(uri), options)],
   ['file', (uri, options) => new FileStorage(filePath(uri), options)],
   ['demo', (uri, options) => new DemoStorage({ base: readOnlyBase(uri.path), ...options })],
-  ['zlib', ({ path }, { level, ...rest }) => compressed(path, level, rest)],
+  ['zlib', ({ path }, options) => compressed(path, options)],
+  ['encrypted', ({ path }, options) => encrypted(path, options)],
   ['memory', (uri, options) => new MemoryStorage(uri.path === '' ? options : { name: uri.path, ...options })],
 ]);
 
@@ -48,7 +49,7 @@ export function isStorageScheme(scheme: string): boolean {
 
 /**
  * The storage that is meant: nothing or `null` is a new one in memory; a path is a `Data.fs` when it ends in `.fs` or the
- * file begins like one, else SQLite; a URI says by its scheme (`sqlite:`, `file:`, `memory:`, `demo:`, `zlib:`, …) which storage, and may
+ * file begins like one, else SQLite; a URI says by its scheme (`sqlite:`, `file:`, `memory:`, `demo:`, `zlib:`, `encrypted:`, …) which storage, and may
  * carry options (`sqlite:bank.sqlite?history=none`); a storage is that storage.
  */
 export function openStorage(where?: string | Storage | null, options: StorageOptions = {}): Storage {
@@ -133,10 +134,21 @@ function filePath({ path, text, scheme }: StorageUri): string {
 }
 
 /** `zlib:Data.fs`: records as `zc.zlibstorage` compresses them, in the storage that the rest names. */
-function compressed(where: string, level: unknown, rest: StorageOptions): Storage {
-  const base = openStorage(where, rest);
+function compressed(where: string, { level, ...rest }: StorageOptions): Storage {
+  const options = level === undefined ? {} : { level: level as number };
+  return layered(where, rest, (base) => new ZlibStorage(base, options));
+}
+
+/** `encrypted:bank.sqlite`: sealed records in the storage that the rest names. */
+function encrypted(where: string, { key, oldKeys, keyFile, ...rest }: StorageOptions): Storage {
+  const keys = encryptionKeys({ key, oldKeys, keyFile });
+  return layered(where, rest, (base) => new EncryptedStorage(base, keys));
+}
+
+function layered(where: string, options: StorageOptions, layer: (base: Storage) => Storage): Storage {
+  const base = openStorage(where, options);
   try {
-    return new ZlibStorage(base, level === undefined ? {} : { level: level as number });
+    return layer(base);
   } catch (error) {
     base.close();
     throw error;
@@ -147,7 +159,7 @@ function compressed(where: string, level: unknown, rest: StorageOptions): Storag
 export function namesFile(where: string): boolean {
   const uri = parseUri(where)?.uri;
   if (uri === undefined || uri.scheme === 'sqlite' || uri.scheme === 'file') return true;
-  return uri.scheme === 'zlib' && namesFile(uri.path);
+  return (uri.scheme === 'zlib' || uri.scheme === 'encrypted') && namesFile(uri.path);
 }
 
 /** What lies below a `demo:`; it is not changed, so that files are opened read-only. */

@@ -188,3 +188,20 @@ test('records that can not be decoded are shown as such', () => {
   h.storage.close();
   expect(zodb(['dump', path]).out).toContain('unreadable');
 });
+
+test('an encrypted database is read with its key, and copied out of and into encryption', () => {
+  fill();
+  const [sealed, again] = [join(directory, 'sealed.sqlite'), join(directory, 'again.fs')];
+  const env = { ZODB_KEY: 'ab'.repeat(32) };
+  const dumped = zodb(['dump', path]).out;
+  expect(zodb(['copy', path, `encrypted:${sealed}`], env)).toMatchObject({ code: 0, err: '' });
+  expect(zodb(['dump', `encrypted:${sealed}`], env)).toMatchObject({ code: 0, err: '' });
+  expect(zodb(['copy', `encrypted:${sealed}`, again], env).code).toBe(0);
+  expect(zodb(['dump', again]).out).toBe(dumped);
+  expect(zodb(['dump', sealed]).out).toContain('encrypted:PATH');
+  expect(zodb(['space', sealed])).toMatchObject({ code: 1, err: expect.stringContaining('encrypted:PATH') });
+  expect(zodb(['space', `encrypted:${sealed}`])).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('set ZODB_KEY'),
+  });
+});

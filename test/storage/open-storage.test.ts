@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -86,7 +86,7 @@ test('a compressed database is named with the one that it is in', () => {
   plain.close();
   expect(() => openStorage(`zlib:${path}?level=10`)).toThrow(invalid('level'));
   expect(() => openStorage(`zlib:${path}?lvel=1`)).toThrow(invalid('lvel'));
-  expect(['x.sqlite', 'zlib:x.fs', 'zlib:sqlite:x', 'zlib:zeo:x', 'memory:'].map(namesFile)).toEqual([
+  expect(['x.sqlite', 'zlib:x.fs', 'encrypted:zlib:x', 'zlib:zeo:x', 'memory:'].map(namesFile)).toEqual([
     true,
     true,
     true,
@@ -94,6 +94,71 @@ test('a compressed database is named with the one that it is in', () => {
     false,
   ]);
 });
+
+describe('an encrypted database', () => {
+  const [first, second] = [Buffer.alloc(32, 'a'), Buffer.alloc(32, 'b')];
+  afterEach(() => delete process.env.ZODB_KEY);
+
+  /** The root's text, changed to another one when that is given. */
+  function text(where: string, to?: string, options = {}): unknown {
+    const db = new DB(where, options);
+    try {
+      return db.transaction((root) => {
+        const was = root.text;
+        if (to !== undefined) root.text = to;
+        return was;
+      });
+    } finally {
+      db.close();
+    }
+  }
+
+  test('takes its key from an option, the environment, or a file', () => {
+    const path = join(directory, 'sealed.sqlite');
+    const keyFile = join(directory, 'bank.key');
+    text(`encrypted:${path}`, 'by option', { key: first });
+    expect(readFileSync(path).includes('by option')).toBe(false);
+    process.env.ZODB_KEY = first.toString('base64');
+    expect(text(`encrypted:sqlite:${path}`, 'by environment')).toBe('by option');
+    process.env.ZODB_KEY = `${second.toString('hex')}, ${first.toString('hex').toUpperCase()}`;
+    expect(text(`encrypted:${path}`, 'with a new key')).toBe('by environment');
+    delete process.env.ZODB_KEY;
+    writeFileSync(keyFile, second);
+    expect(text(`encrypted:${path}?keyFile=${keyFile}`, 'by file')).toBe('with a new key');
+    writeFileSync(keyFile, `${second.toString('base64url')}\r\n\n${first.toString('hex')}\n`);
+    expect(text(`zlib:encrypted:${path}?level=9&keyFile=${keyFile}`)).toBe('by file');
+    expect(() => text(path)).toThrow('encrypted:PATH');
+  });
+
+  test('without a key, or with what is none, is refused without showing it', () => {
+    const path = join(directory, 'keyless.sqlite');
+    const keyFile = join(directory, 'wrong.key');
+    expect(() => openStorage(`encrypted:${path}`)).toThrow(invalid('set ZODB_KEY'));
+    expect(() => openStorage(`encrypted:${path}?key=${'0'.repeat(64)}`)).toThrow(invalid('can be seen'));
+    expect(() => openStorage(`encrypted:${path}`, { key: first, keyFile })).toThrow(invalid('not both'));
+    expect(() => openStorage(`encrypted:${path}`, { oldKeys: [first] })).toThrow(invalid('"oldKeys"'));
+    expect(() => openStorage(`encrypted:${path}`, { key: first.subarray(1) })).toThrow(invalid('32 bytes'));
+    expect(() => openStorage(`encrypted:${path}?keyFile=${keyFile}`)).toThrow(invalid('ENOENT'));
+    writeFileSync(keyFile, '\n');
+    expect(() => openStorage(`encrypted:${path}?keyFile=${keyFile}`)).toThrow(invalid('no key'));
+    writeFileSync(keyFile, Buffer.alloc(70_000, 'a'));
+    expect(() => openStorage(`encrypted:${path}?keyFile=${keyFile}`)).toThrow(invalid('no key'));
+    process.env.ZODB_KEY = `${first.toString('hex')},deadbeef`;
+    const wrong = thrownBy(() => openStorage(`encrypted:${path}`));
+    expect(wrong).toMatch('ZODB_KEY: key 2 of 2 is neither');
+    expect(wrong).not.toMatch('deadbeef');
+    expect(existsSync(path)).toBe(false);
+  });
+});
+
+function thrownBy(call: () => unknown): string {
+  try {
+    call();
+  } catch (error) {
+    return String(error);
+  }
+  return 'no error';
+}
 
 test('a storage is itself', () => {
   const storage = new MemoryStorage();

@@ -4,7 +4,7 @@ import { readStructure } from '../../record/index';
 import { requireCapability } from '../../storage/index';
 import { countOf } from '../arguments';
 import { databaseUrl, withStorage, type Context } from '../context';
-import { oneLine } from '../output';
+import { explain, oneLine } from '../output';
 
 /** Options of `zodb dump`. */
 export interface DumpCommandOptions {
@@ -82,6 +82,6 @@ function decode(data: Uint8Array): { class: string; state?: unknown } | { class:
     const { cls, state } = readStructure(data);
     return { class: cls.toString(), state };
   } catch (error) {
-    return { class: 'unreadable', error: String(error) };
+    return { class: 'unreadable', error: explain(error as Error) };
   }
 }

@@ -16,9 +16,10 @@ export class RawPeer {
   #wake: () => void = () => undefined;
   #nextId = 1;
 
-  constructor(port: number, letter: 'Z' | 'M' = 'Z') {
+  /** @param where a port of this machine, or the path of a socket */
+  constructor(where: number | string, letter: 'Z' | 'M' = 'Z') {
     this.codec = makeCodec(letter, CLIENT_DECODE_LIMITS);
-    this.socket = connect(port, '127.0.0.1');
+    this.socket = typeof where === 'number' ? connect(where, '127.0.0.1') : connect(where);
     this.socket.on('error', () => undefined);
     this.socket.on('close', () => {
       this.closed = true;

@@ -3,6 +3,7 @@ import { MemoryStorage } from '../../../src/storage';
 import { ZeoServer, type ServerLogger } from '../../../src/zeo';
 import { frame } from '../../../src/zeo/wire/frames';
 import { RawPeer } from '../raw-peer';
+import { passTime, stopTime } from '../until';
 
 const NEW = Buffer.alloc(8);
 const OID = Buffer.from('0000000000000001', 'hex');
@@ -34,6 +35,7 @@ afterEach(async () => {
   for (const each of peers.splice(0)) each.destroy();
   await server.close();
   storage.close();
+  jest.useRealTimers();
 });
 
 /** Another client goes on as if nothing had happened. */
@@ -143,17 +145,41 @@ describe('a server does not trust its clients', () => {
   });
 
   it('disconnects a client that holds the commit lock too long, and lets the next one commit', async () => {
+    stopTime();
     await start({ transactionTimeout: 150 });
-    const idle = await peer().register();
+    const [idle, next] = [await peer().register(), await peer().register()];
     idle.oneWay('tpc_begin', 1, EMPTY, EMPTY, new Map(), null, ' ');
     expect((await idle.call('vote', 1)).flag).toBe(0);
-    const next = await peer().register();
     next.oneWay('tpc_begin', 1, EMPTY, EMPTY, new Map(), null, ' ');
     next.oneWay('storea', OID, NEW, Buffer.from('record'), 1);
-    expect((await next.call('vote', 1)).flag).toBe(0);
+    const voted = next.call('vote', 1);
+    await next.call('ping');
+    await passTime(149);
+    expect(server.status().get('1')).toMatchObject({ connections: 2, waiting: 1 });
+    await passTime(1);
+    expect((await voted).flag).toBe(0);
     expect((await next.call('tpc_finish', 1)).flag).toBe(0);
-    expect(idle.closed).toBe(true);
+    await idle.end();
     expect(lines.some((text) => text.startsWith('Transaction timeout after 0.15 seconds'))).toBe(true);
+  });
+
+  it('leaves a client alone whose commit is over, in one round trip or two', async () => {
+    stopTime();
+    await start({ transactionTimeout: 50 });
+    const client = await peer().register();
+    const begin = (oid: Buffer): void => {
+      client.oneWay('tpc_begin', 1, EMPTY, EMPTY, new Map(), null, ' ');
+      client.oneWay('storea', oid, NEW, Buffer.from('record'), 1);
+    };
+    begin(OID);
+    expect((await client.call('zodb_commit', 1)).flag).toBe(0);
+    await passTime(500);
+    begin(Buffer.from('0000000000000002', 'hex'));
+    expect((await client.call('vote', 1)).flag).toBe(0);
+    expect((await client.call('tpc_finish', 1)).flag).toBe(0);
+    await passTime(500);
+    expect((await client.call('ping')).flag).toBe(0);
+    expect(server.status().get('1')).toMatchObject({ commits: 2, lock_time: null });
   });
 
   it('lets those who vote commit in the order in which they did', async () => {
@@ -161,16 +187,22 @@ describe('a server does not trust its clients', () => {
     const clients = await Promise.all(Array.from({ length: 5 }, () => peer().register()));
     const order: number[] = [];
     const votes: Promise<unknown>[] = [];
+    let release: () => void = () => undefined;
+    const allWait = new Promise<void>((resolve) => (release = resolve));
     for (const [index, client] of clients.entries()) {
       client.oneWay('tpc_begin', 1, EMPTY, EMPTY, new Map(), null, ' ');
       votes.push(
         client.call('vote', 1).then(async () => {
           order.push(index);
+          await allWait;
           await client.call('tpc_finish', 1);
         }),
       );
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      // The server has heard of its vote before the next one sends its own.
+      await client.call('ping');
     }
+    expect(server.status().get('1')).toMatchObject({ waiting: 4 });
+    release();
     await Promise.all(votes);
     expect(order).toEqual([0, 1, 2, 3, 4]);
   });
@@ -192,7 +224,8 @@ describe('a server does not trust its clients', () => {
           oids.map((oid) => oid.readUInt32BE(4) as never),
         );
       }
-      await new Promise((resolve) => setImmediate(resolve));
+      // Who reads takes all of it, before there is more.
+      await writer.call('ping');
     }
     await slow.until(() => lines.some((text) => text.includes('does not read')));
     expect(lines.some((text) => text.includes('does not read'))).toBe(true);

@@ -101,12 +101,14 @@ it.each([5, 60])(
   '%i clients that wait need one sync, not one each, and every client is told in the order of the commits',
   async (count) => {
     await start();
+    // A group that takes too long is ended: not here, however slow the machine is.
+    const now = jest.spyOn(performance, 'now').mockReturnValue(performance.now());
     const [holder, witness, ...others] = (await connected(count + 2)) as [RawPeer, RawPeer, ...RawPeer[]];
     others.forEach((peer, number) => begin(peer, oid(number + 1), NEW, `text ${number}`));
     const tids = (await together(holder, others)).map((reply) => tidOf(reply).toString('hex'));
-    // That of who had the turn, and one for all others; a few when the machine is so busy that a group takes too long.
-    expect(syncs).toBeGreaterThan(1);
-    expect(syncs).toBeLessThan(3 + count / 5);
+    now.mockRestore();
+    // That of who had the turn, and one for all others.
+    expect(syncs).toBe(2);
     expect([...tids].sort()).toEqual(tids);
     await witness.call('ping');
     expect(toldTids(witness).slice(1)).toEqual(tids);

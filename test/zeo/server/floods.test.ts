@@ -1,11 +1,17 @@
 /** Clients that take too much, or give too little: what they get, and that others do not notice. */
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { MAX_TID, tidToBytes } from '../../../src/ids';
 import { MemoryStorage } from '../../../src/storage';
 import { ZeoServer, type ServerLogger, type ZeoServerOptions } from '../../../src/zeo';
 import { frame } from '../../../src/zeo/wire/frames';
 import { itemsOf, tuple } from '../../../src/zeo/wire/values';
 import { RawPeer } from '../raw-peer';
+import { passTime, stopTime, until } from '../until';
 
 const NEW = Buffer.alloc(8);
 const EMPTY = Buffer.alloc(0);
@@ -26,8 +32,8 @@ async function start(options: Partial<ZeoServerOptions> = {}): Promise<void> {
   port = ((await server.listen({ host: '127.0.0.1', port: 0 })) as { port: number }).port;
 }
 
-function peer(): RawPeer {
-  const made = new RawPeer(port);
+function peer(where: number | string = port): RawPeer {
+  const made = new RawPeer(where);
   peers.push(made);
   return made;
 }
@@ -36,6 +42,7 @@ afterEach(async () => {
   for (const each of peers.splice(0)) each.destroy();
   await server.close();
   storage.close();
+  jest.useRealTimers();
   lines = [];
 });
 
@@ -56,20 +63,31 @@ async function commit(client: RawPeer, object: Buffer, serial: Buffer, data = RE
   return Buffer.from((await client.call('tpc_finish', 1)).args as Uint8Array);
 }
 
-/** The 99th of a hundred waits for an answer, in milliseconds, of many. */
-async function slowest(client: RawPeer, rounds: number, between: (round: number) => void): Promise<number> {
-  const times: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    between(round);
-    const began = performance.now();
-    await client.call('ping');
-    times.push(performance.now() - began);
-    client.messages.length = 0;
+/** Bytes of buffers that are in use, without those that are only not collected yet. */
+async function buffersInUse(): Promise<number> {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as () => void;
+  // What one finds is given back by the time of the next.
+  for (let round = 0; round < 3; round++) {
+    gc();
+    await new Promise((resolve) => setImmediate(resolve));
   }
-  return times.sort((a, b) => a - b)[Math.floor(rounds * 0.99)]!;
+  return process.memoryUsage().arrayBuffers;
 }
 
-/** What else the machine does only ever adds to a time. */
+/** Milliseconds of work of this process, the server in it, for a question of a client and what is done before; not what else the machine does. */
+async function pings(client: RawPeer, rounds: number, between: (round: number) => void): Promise<number> {
+  const before = process.cpuUsage();
+  for (let round = 0; round < rounds; round++) {
+    between(round);
+    await client.call('ping');
+    client.messages.length = 0;
+  }
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000 / rounds;
+}
+
+/** What else this process does, as compiling, only ever adds to it. */
 async function leastOf(rounds: number, measure: () => Promise<number>): Promise<number> {
   let least = Infinity;
   for (let round = 0; round < rounds; round++) least = Math.min(least, await measure());
@@ -78,6 +96,7 @@ async function leastOf(rounds: number, measure: () => Promise<number>): Promise<
 
 describe('a transaction that goes nowhere', () => {
   it('of a client that never votes holds nobody up, and is forgotten when the client goes', async () => {
+    stopTime();
     await start({ transactionTimeout: 100 });
     const idle = await peer().register();
     begin(idle);
@@ -85,7 +104,8 @@ describe('a transaction that goes nowhere', () => {
     const other = await peer().register();
     await commit(other, oid(1), NEW);
     // The time limit is for those who hold the lock; it does not.
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await passTime(1000);
+    await idle.call('ping');
     expect(idle.closed).toBe(false);
     expect(server.status().get('1')).toMatchObject({ active_txns: 1, waiting: 0, lock_time: null });
     const late = await idle.call('vote', 1);
@@ -144,13 +164,13 @@ describe('a client that asks and does not read', () => {
     const wanted = 2000;
     for (let number = 1; number <= wanted; number++)
       slow.send(number, false, 'loadBefore', tuple(oid(1), LATEST));
+    await other.until(() => loads() > 0);
     let seen = -1;
     while (loads() !== seen) {
       seen = loads();
-      await slowest(other, 50, () => undefined);
+      await pings(other, 50, () => undefined);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    expect(seen).toBeGreaterThan(0);
     // 100 MB were asked for; what the system's buffers hold and 1 MiB were answered.
     expect(seen).toBeLessThan(wanted / 2);
     slow.socket.resume();
@@ -172,9 +192,9 @@ describe('sockets without end', () => {
   });
 
   it('that promise much and send a byte now and then cost neither memory nor time, registered or not', async () => {
-    await start({ handshakeTimeout: 60_000 });
+    await start({ handshakeTimeout: 1_000_000 });
     const other = await peer().register();
-    const alone = await leastOf(3, () => slowest(other, 300, () => undefined));
+    const alone = await leastOf(3, () => pings(other, 300, () => undefined));
     const sockets: Socket[] = [];
     const registered = await Promise.all(Array.from({ length: 50 }, () => peer().register()));
     for (let count = 0; count < 1000; count++) {
@@ -184,18 +204,17 @@ describe('sockets without end', () => {
       sockets.push(socket);
     }
     await other.until(() => server.connectionCount === 1051);
-    const before = process.memoryUsage().rss;
+    const before = await buffersInUse();
     // Within the limit of 256 MiB.
     for (const { socket } of registered) socket.write(Buffer.from('0f000000', 'hex'));
     const drip = (round: number): void => {
       for (let count = 0; count < 4; count++) sockets[(round * 4 + count) % 1000]!.write('x');
       registered[round % 50]!.socket.write('x');
     };
-    const crowded = await leastOf(3, () => slowest(other, 300, drip));
+    const crowded = await leastOf(3, () => pings(other, 300, drip));
     // Each costs at most 1 MiB of what it promised, and what it sent; both ends are in this process.
-    expect(process.memoryUsage().rss - before).toBeLessThan(100 << 20);
-    // The same, within what a busy machine adds.
-    expect(crowded).toBeLessThan(Math.max(alone * 5, 20));
+    expect((await buffersInUse()) - before).toBeLessThan(100 << 20);
+    expect(crowded).toBeLessThan(alone * 25);
     for (const socket of sockets) socket.destroy();
   });
 
@@ -216,22 +235,28 @@ describe('sockets without end', () => {
       for await (const chunk of socket) text += String(chunk);
       expect(text.match(/last-transaction/g)).toHaveLength(1);
     }
-    expect(server.connectionCount).toBe(0);
+    await until(() => server.connectionCount === 0);
   });
 });
 
 it('many who wait for their turn to commit are told once, not each time', async () => {
   await start();
-  const clients = await Promise.all(Array.from({ length: 15 }, () => peer().register()));
+  // Within a minute, whatever the machine does.
+  const now = jest.spyOn(Date, 'now').mockReturnValue(Date.now());
+  const [holder, ...clients] = await Promise.all(Array.from({ length: 16 }, () => peer().register()));
   for (let round = 0; round < 2; round++) {
-    await Promise.all(
-      clients.map(async (client) => {
-        begin(client);
-        await client.call('vote', 1);
-        await client.call('tpc_finish', 1);
-      }),
-    );
+    begin(holder!);
+    await holder!.call('vote', 1);
+    const done = clients.map(async (client) => {
+      begin(client);
+      await client.call('vote', 1);
+      await client.call('tpc_finish', 1);
+    });
+    await until(() => server.status().get('1')!.waiting === clients.length);
+    await holder!.call('tpc_finish', 1);
+    await Promise.all(done);
   }
+  now.mockRestore();
   expect(lines.filter((text) => text.startsWith('Many transactions wait'))).toHaveLength(1);
   expect(lines.filter((text) => /turn to commit/.test(text))).toHaveLength(1);
 });
@@ -242,17 +267,17 @@ it('one that looks only whether the port answers leaves no line in the log', asy
   const socket = connect(port, '127.0.0.1');
   await new Promise((resolve) => socket.once('data', resolve));
   socket.destroy();
-  const end = performance.now() + 5000;
-  while (server.connectionCount > 0 && performance.now() < end) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  expect(server.connectionCount).toBe(0);
+  await until(() => server.connectionCount === 0);
   expect(lines.length).toBe(before);
 });
 
 it('others have been told of a commit when the committer has its answer', async () => {
   await start();
-  const [writer, ...others] = await Promise.all(Array.from({ length: 5 }, () => peer().register()));
+  // What is written to such a socket has arrived, whatever else the machine does: what is sent first is there first, for whom it may be.
+  const path = join(mkdtempSync(join(tmpdir(), 'zodb-zeo-told-')), 'socket');
+  await server.listen({ path });
+  const joined = await Promise.all(Array.from({ length: 5 }, () => peer(path).register()));
+  const [writer, ...others] = joined;
   for (let round = 1; round <= 20; round++) {
     await commit(writer!, oid(round), NEW);
     // What has arrived is read in this turn of the event loop.
@@ -261,6 +286,9 @@ it('others have been told of a commit when the committer has its answer', async 
       expect(other.messages.filter(({ name }) => name === 'invalidateTransaction')).toHaveLength(round);
     }
   }
+  for (const each of joined) each.destroy();
+  await until(() => server.connectionCount === 0);
+  rmSync(dirname(path), { recursive: true });
 });
 
 it('in a crowd, commits in quick succession are told together, each and in order', async () => {

@@ -30,7 +30,7 @@ function receiveBlocking(bridge: SyncBridge): Buffer {
   for (;;) {
     const record = bridge.receive();
     if (record) return record;
-    if (!bridge.wait(5000)) throw new Error('nothing came');
+    if (!bridge.wait(150_000)) throw new Error('nothing came');
   }
 }
 

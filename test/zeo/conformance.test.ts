@@ -2,6 +2,7 @@ import { ClientStorage } from '../../src/zeo';
 import { storageConformance } from '../../src/testing';
 import type { Storage } from '../../src/storage';
 import { ServerThread, type RunningServer, type ServedStorage } from './server-thread';
+import { PATIENCE } from './until';
 
 const thread = new ServerThread();
 afterAll(() => thread.close());
@@ -17,7 +18,7 @@ for (const [name, storage] of served) {
   const servers = new Map<Storage, RunningServer>();
   const connect = (server: RunningServer, options = {}): Storage => {
     const client = new ClientStorage(`127.0.0.1:${server.port}`, {
-      waitTimeout: 10_000,
+      waitTimeout: PATIENCE,
       serverSync: true,
       ...options,
     });

@@ -14,6 +14,7 @@ import { ClientStorage } from '../../../src/zeo';
 import { CLIENT_DECODE_LIMITS, makeCodec, messageKey, type Message } from '../../../src/zeo/wire/codec';
 import { extensionBytes } from '../../../src/zeo/wire/metadata';
 import { itemsOf, type WireValue } from '../../../src/zeo/wire/values';
+import { PATIENCE } from '../until';
 import { conversationFiles, readConversation, type Recorded } from './conversation';
 import type { RecordedServerData } from './recorded-server';
 
@@ -143,7 +144,7 @@ describe('our client in the place of the one that was recorded', () => {
     const [port] = (await once(server, 'message')) as [number];
     const steps = readSteps(letter, entries);
     const label = steps.find(({ name }) => name === 'set_client_label')?.args[0] as string;
-    const options = { clientLabel: label, waitTimeout: 5000, retryDelay: 20, cacheSize: 0 };
+    const options = { clientLabel: label, waitTimeout: PATIENCE, retryDelay: 20, cacheSize: 0 };
     const done = new Set<string>();
     let failure: unknown;
     try {

@@ -20,6 +20,7 @@ import {
 } from '../../../src/zeo/wire/codec';
 import { FrameReader } from '../../../src/zeo/wire/frames';
 import { itemsOf, tuple, type WireValue } from '../../../src/zeo/wire/values';
+import { PATIENCE } from '../until';
 import { conversationFiles, readConversation } from './conversation';
 
 const directory = mkdtempSync(join(tmpdir(), 'zodb-zeo-replay-'));
@@ -144,7 +145,7 @@ class Replay {
   }
 
   async #receive(): Promise<Buffer> {
-    const end = performance.now() + 5000;
+    const end = performance.now() + PATIENCE;
     for (;;) {
       const bytes = this.#arrived.shift();
       if (bytes) return bytes;

@@ -40,6 +40,9 @@ export interface HandleOptions {
 let specimen: unknown;
 let change: unknown;
 
+/** As long as a commit waits by default: who makes the database, or was the last to close it, may be waiting for a slow disk. */
+const BUSY_MS = 30_000;
+
 const LOCK_WAIT = new Int32Array(new SharedArrayBuffer(4));
 
 /** Lets other processes go on for a moment, of random length so that they don't meet again and again. */
@@ -60,11 +63,11 @@ export class Handle {
     this.path = path;
     const Driver = sqliteDriver();
     try {
-      // The driver's own waiting serves reads during recovery and checkpoints; commits wait in beginImmediate.
+      // The driver's own waiting serves opening, and reads during recovery and checkpoints; commits wait in beginImmediate.
       this.db = new Driver(path, {
         readonly: options.readOnly,
         fileMustExist: options.mustExist,
-        timeout: 5_000,
+        timeout: BUSY_MS,
       });
       this.db.pragma(`cache_size=${-Math.max(64, Math.round(options.pageCache / 1024))}`);
       specimen ??= keepSpecimen(this.db.prepare<Buffer>("SELECT x'00'").pluck().get()!);

@@ -40,6 +40,14 @@ test.each([
   engine.close();
 });
 
+test('who opens or reads waits for others as long as a commit does', () => {
+  const options = resolveOptions({});
+  const engine = openEngine(file(), options);
+  for (const handle of [engine.reader, engine.connectionHandle()])
+    expect(handle.pragma('busy_timeout')).toBe(options.lockTimeout);
+  engine.close();
+});
+
 test('durability is full unless it is said otherwise', () => {
   expect(resolveOptions({}).durability).toBe('full');
 });

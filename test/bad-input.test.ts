@@ -29,6 +29,10 @@ import {
 } from 'zodb';
 import { OOBTree } from 'zodb/btrees';
 import { backupStorage, restoreBackup, verifyBackup } from 'zodb/storage';
+import { ensureBuilt } from './built';
+
+// Programs of their own use the build; nobody may write it meanwhile.
+beforeAll(ensureBuilt, 900_000);
 
 let directory: string;
 beforeEach(() => {

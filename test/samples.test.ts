@@ -9,7 +9,7 @@ function run(...args: string[]): string[] {
   return output.trimEnd().split('\n');
 }
 
-beforeAll(ensureBuilt, 120_000);
+beforeAll(ensureBuilt, 900_000);
 
 test('bank: a transfer is committed, an overdraft leaves no trace', () => {
   expect(run('samples/bank/main.ts')).toEqual([
@@ -33,4 +33,4 @@ test('world: three processes, one file, a cyclic graph and every city', () => {
   expect(output).toMatch(/→ Vietnam/);
   expect(output).toContain('São Paulo');
   expect(output).toContain('Portugal (Lisbon): Visited by the second process.');
-}, 300_000);
+}, 600_000);

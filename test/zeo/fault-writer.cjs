@@ -18,7 +18,7 @@ const mine = 1000 + number;
 const client = new zodb.ClientStorage(`127.0.0.1:${port}`, {
   cachePath,
   cacheSize: 1 << 20,
-  waitTimeout: 30_000,
+  waitTimeout: 150_000,
   retryDelay: 20,
   clientLabel: `writer ${number}`,
 });

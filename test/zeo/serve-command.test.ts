@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { runCommand } from '../../src/cli/program';
 import { RawPeer } from './raw-peer';
 import { freePort } from './program';
+import { until } from './until';
 
 const directory = mkdtempSync(join(tmpdir(), 'zodb-serve-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -31,13 +32,8 @@ function serve(...args: string[]): { done: Promise<number>; errors: string[] } {
 }
 
 /** Waits for the file that says that the server listens. */
-async function listening(pidFile: string): Promise<void> {
-  const end = performance.now() + 10_000;
-  while (!existsSync(pidFile)) {
-    if (performance.now() > end) throw new Error('the server did not start');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
+const listening = (pidFile: string): Promise<void> =>
+  until(() => existsSync(pidFile), 'the start of the server');
 
 test('zodb serve: serves databases by name, shows its status, and stops at a signal', async () => {
   const [port, status] = [await freePort(), await freePort()];
@@ -168,8 +164,9 @@ test('zodb serve as a process: says what it does in lines of JSON, and ends with
   try {
     let text = '';
     child.stdout.setEncoding('utf8').on('data', (part: string) => {
+      const listened = text.includes('listening');
       text += part;
-      if (part.includes('listening')) child.kill('SIGTERM');
+      if (!listened && text.includes('listening')) child.kill('SIGTERM');
     });
     const code = await new Promise((resolve) => child.once('close', resolve));
     const lines = text

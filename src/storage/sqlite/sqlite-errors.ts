@@ -13,7 +13,8 @@ export function translateError(error: unknown, path: string): unknown {
   const { code } = error;
   const said = `(SQLite: ${error.message}, ${code})`;
   const options = { cause: error };
-  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
+  // PROTOCOL: it lost the race for a snapshot for ten seconds, as beside a program that stands still while it recovers the log.
+  if (/^SQLITE_(BUSY|LOCKED|PROTOCOL)/.test(code)) {
     return new LockError(`Another process keeps ${path} locked. Try again; see who has it open. ${said}`, {
       code: 'LOCK_TIMEOUT',
       retryable: true,

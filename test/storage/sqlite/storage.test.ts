@@ -7,6 +7,7 @@ import { runSteps, runStepsAsync, SqliteStorage, TransactionMetaData } from '../
 import { APPLICATION_ID, SCHEMA_VERSION } from '../../../src/storage/sqlite';
 import { openEngine } from '../../../src/storage/sqlite/open';
 import { resolveOptions } from '../../../src/storage/sqlite/options';
+import { translateError } from '../../../src/storage/sqlite/sqlite-errors';
 import { blobRecord, record } from '../../../src/testing';
 import { Harness } from '../../../src/testing/harness';
 import { textOf } from '../../../src/testing/records';
@@ -47,6 +48,14 @@ test('who opens or reads waits for others as long as a commit does', () => {
     expect(handle.pragma('busy_timeout')).toBe(options.lockTimeout);
   engine.close();
 });
+
+test.each(['SQLITE_BUSY', 'SQLITE_BUSY_RECOVERY', 'SQLITE_LOCKED', 'SQLITE_PROTOCOL'])(
+  'what others keep, and may let go of, is a retryable error: %s',
+  (code) => {
+    const error = translateError(Object.assign(new Error('locked'), { code }), file());
+    expect(error).toMatchObject({ name: 'LockError', retryable: true });
+  },
+);
 
 test('durability is full unless it is said otherwise', () => {
   expect(resolveOptions({}).durability).toBe('full');

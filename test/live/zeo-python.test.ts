@@ -5,6 +5,7 @@ import { DB } from '../../src/database';
 import { ClientStorage } from '../../src/zeo';
 import { TransactionMetaData, type Storage } from '../../src/storage';
 import { ServerThread } from '../zeo/server-thread';
+import { PATIENCE, until } from '../zeo/until';
 import { runPython, startPython, startPythonServerNow, whatZeoLacks } from './zeo-python';
 
 /** What Python's server does otherwise, and why; the suite is run without these. */
@@ -58,7 +59,7 @@ if (lack !== undefined) {
       const client = new ClientStorage(`127.0.0.1:${server.port}`, {
         storage,
         serverSync: true,
-        waitTimeout: 10_000,
+        waitTimeout: PATIENCE,
         ...options,
       });
       names.set(client, storage);
@@ -85,7 +86,7 @@ if (lack !== undefined) {
     const printed = runPython(
       `
 import sys, transaction, ZEO
-connection = ZEO.connection(('127.0.0.1', int(sys.argv[1])))
+connection = ZEO.connection(('127.0.0.1', int(sys.argv[1])), wait_timeout=150)
 connection.root.greeting = 'from Python'
 transaction.commit()
 connection.close()
@@ -106,24 +107,33 @@ print('committed')
     const server = thread.start({ kind: 'file' });
     const db = new DB(`zeo:127.0.0.1:${server.port}`);
     db.transaction((root) => (root.count = 0));
+    // Each attempt that fails takes a commit of the other side: neither can fail as often as it may.
     const python = startPython(
       `
 import sys, transaction, ZEO
-connection = ZEO.connection(('127.0.0.1', int(sys.argv[1])))
+connection = ZEO.connection(('127.0.0.1', int(sys.argv[1])), wait_timeout=150)
 for _ in range(100):
-    for attempt in transaction.attempts(100):
+    for attempt in transaction.attempts(1000):
         with attempt:
             connection.root.count += 1
 print(connection.root.count)
 `,
       String(server.port),
     );
+    let running = true;
+    const ended = python.catch(() => undefined).then(() => (running = false));
     let ours = 0;
-    for (let running = true; running || ours < 100; ours++) {
-      void python.then(() => (running = false));
-      await db.transaction(async (root) => void (root.count = (root.count as number) + 1), { attempts: 100 });
-      await new Promise((resolve) => setTimeout(resolve, 2));
+    const theirs = (): number => db.transaction((root) => root.count as number) - ours;
+    while (running || ours < 100) {
+      const before = theirs();
+      await db.transaction(async (root) => void (root.count = (root.count as number) + 1), {
+        attempts: 1000,
+      });
+      ours++;
+      // Whoever is faster waits for the other, who has a chance then.
+      await until(() => !running || theirs() > before);
     }
+    await ended;
     expect(Number(await python)).toBeGreaterThanOrEqual(100);
     expect(db.transaction((root) => root.count)).toBe(100 + ours);
     db.close();

@@ -3,6 +3,7 @@ import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { PATIENCE } from '../zeo/until';
 
 const python = process.env.PYTHON ?? '/usr/bin/python3';
 
@@ -32,10 +33,11 @@ export function startPythonServerNow(count: number, ...options: string[]): Pytho
     stdio: ['ignore', openSync(output, 'w'), 'ignore'],
   });
   const signal = new Int32Array(new SharedArrayBuffer(4));
+  const end = Date.now() + PATIENCE;
   let port = 0;
-  for (let attempt = 0; port === 0 && attempt < 300; attempt++) {
+  while (port === 0 && Date.now() < end) {
     Atomics.wait(signal, 0, 0, 50);
-    port = Number(readFileSync(output, 'utf8').split('\n')[0]);
+    port = Number(/^(\d+)\n/.exec(readFileSync(output, 'utf8'))?.[1] ?? 0);
   }
   if (port === 0) throw new Error("Python's ZEO server did not start");
   return {

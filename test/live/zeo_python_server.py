@@ -1,6 +1,5 @@
 """Python's ZEO server on a free port, with many empty storages named 1, 2, ...: port on the first line of the output."""
 import os
-import socket
 import sys
 
 import ZEO.StorageServer
@@ -9,19 +8,14 @@ from ZODB.FileStorage import FileStorage
 directory, count, merge = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 options = set(sys.argv[4:])
 
-probe = socket.socket()
-probe.bind(('127.0.0.1', 0))
-port = probe.getsockname()[1]
-probe.close()
-
 storages = {}
 for number in range(1, count + 1):
     path = os.path.join(directory, '%d.fs' % number)
     storages[str(number)] = FileStorage(path, blob_dir=path + '.blobs')
 
 server = ZEO.StorageServer.StorageServer(
-    ('127.0.0.1', port), storages,
+    ('127.0.0.1', 0), storages,
     client_conflict_resolution=merge == 'client',
     msgpack='msgpack' in options)
-print(port, flush=True)
+print(server.addr[1], flush=True)
 server.loop()

@@ -86,9 +86,8 @@ test.each([
 
 test('zodb serve: an address in use ends it, and what it had opened is free again', async () => {
   const taken = createServer();
-  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
-  const { port } = taken.address() as { port: number };
-  const free = await freePort();
+  const [free, port] = [await freePort(), await freePort()];
+  await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
   const database = join(directory, 'again.fs');
   const { done, errors } = serve(database, '--address', `127.0.0.1:${free}`, `127.0.0.1:${port}`);
   expect(await done).toBe(1);

@@ -40,8 +40,13 @@ function connect(...[where, options]: ConstructorParameters<typeof ClientStorage
 function commit(client: ClientStorage, oid: Oid, serial: Tid, text: string): Tid {
   const txn = new TransactionMetaData();
   client.tpcBegin(txn);
-  client.store(oid, serial, record(text), txn);
-  client.tpcVote(txn);
+  try {
+    client.store(oid, serial, record(text), txn);
+    client.tpcVote(txn);
+  } catch (error) {
+    client.tpcAbort(txn);
+    throw error;
+  }
   return client.tpcFinish(txn);
 }
 

@@ -99,7 +99,7 @@ describe('a blob that is being sent', () => {
     const txn = new TransactionMetaData();
     const oid = connect(server.port).newOid();
     await client.tpcBeginAsync(txn);
-    client.storeBlob(oid, ZERO_TID, blobRecord(), Buffer.alloc(30 << 20, 'x'), txn);
+    client.storeBlob(oid, ZERO_TID, blobRecord(), Buffer.alloc(6 << 20, 'x'), txn);
     const before = chunks;
     await client.tpcVoteAsync(txn);
     expect(chunks).toBeGreaterThan(before);

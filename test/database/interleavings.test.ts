@@ -213,11 +213,12 @@ class Play {
   #commit(actor: Actor): void {
     const { model } = actor;
     const mayFail = model.isOvertaken && model.hasChanges;
+    const { mayCheckMore } = model;
     const wrote = model.hasChanges;
     const outcome = outcomeOf(() => {
       actor.manager.commit();
     });
-    if (mayFail && outcome !== 'ok') {
+    if ((mayFail && outcome !== 'ok') || (mayCheckMore && outcome === 'read-conflict')) {
       actor.abort();
       return;
     }

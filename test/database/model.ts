@@ -78,6 +78,8 @@ export class ModelUser {
   #snapshot: number;
   #changed = new Map<string, State>();
   #current = new Set<string>();
+  /** What `readCurrent()` was told of after a savepoint that was gone back to, made before the connection had changed anything. */
+  #left = new Set<string>();
   #savepoints: Work[] = [];
   readonly #db: ModelDatabase;
 
@@ -99,6 +101,11 @@ export class ModelUser {
     return this.#snapshot < this.#db.packedTo;
   }
 
+  /** Such a savepoint knows nothing of the connection, which may check what it was told of: once too often at most. */
+  get mayCheckMore(): boolean {
+    return [...this.#left].some((name) => !this.#changed.has(name) && this.#isNewer(name));
+  }
+
   read(name: string): State {
     return this.#changed.get(name) ?? this.#db.revision(name, this.#snapshot).state;
   }
@@ -117,6 +124,7 @@ export class ModelUser {
 
   rollback(index: number): void {
     const { changed, current } = this.#savepoints[index]!;
+    if (changed.size === 0) for (const name of this.#current) if (!current.has(name)) this.#left.add(name);
     this.#changed = new Map(changed);
     this.#current = new Set(current);
     this.#savepoints = this.#savepoints.slice(0, index + 1);
@@ -126,6 +134,7 @@ export class ModelUser {
     this.#snapshot = this.#db.last;
     this.#changed.clear();
     this.#current.clear();
+    this.#left.clear();
     this.#savepoints = [];
   }
 

@@ -1,5 +1,6 @@
 /** Copies of plain values, thawed: for a value that would belong to two objects, and for one put back after its state was evicted. */
 import { types } from 'node:util';
+import { PyDateTime } from '../pickle/index';
 import { isFrozenByNature, naturalPrototype } from './sealing';
 import { bytesOf, Kind, kindOf, ownNames } from './values';
 
@@ -41,19 +42,32 @@ function shell(value: object, kind: Kind): object {
     case Kind.scalar:
       return cloneScalar(value, prototype);
     default:
-      return Object.create(prototype) as object;
+      return types.isNativeError(value) ? bareError(prototype) : (Object.create(prototype) as object);
   }
 }
 
+/** An error is one by birth, not by its prototype. */
+function bareError(prototype: object | null): object {
+  const error: { stack?: string } = new Error();
+  delete error.stack;
+  return Object.setPrototypeOf(error, prototype) as object;
+}
+
 function cloneScalar(value: object, prototype: object | null): object {
-  if (types.isDate(value))
-    return Object.setPrototypeOf(new Date(Date.prototype.getTime.call(value)), prototype) as object;
+  if (types.isDate(value)) return Object.setPrototypeOf(cloneDate(value), prototype) as object;
   if (value instanceof URL) return new URL(value.href);
   const bytes = bytesOf(value as ArrayBufferView).slice();
   if (!ArrayBuffer.isView(value)) return bytes.buffer;
   if (Buffer.isBuffer(value)) return Buffer.from(bytes.buffer);
   const view = value.constructor as new (buffer: ArrayBufferLike) => object;
   return new view(bytes.buffer);
+}
+
+/** What Python's datetimes have beside their moment is private to their class. */
+function cloneDate(date: Date): Date {
+  return date instanceof PyDateTime
+    ? new PyDateTime(date.fields)
+    : new Date(Date.prototype.getTime.call(date));
 }
 
 function fill(from: object, to: object, kind: Kind, clone: (value: unknown) => unknown): void {
@@ -70,6 +84,7 @@ function fill(from: object, to: object, kind: Kind, clone: (value: unknown) => u
   }
   for (const name of ownNames(from)) {
     const value = clone((from as Record<string, unknown>)[name]);
-    Object.defineProperty(to, name, { value, writable: true, enumerable: true, configurable: true });
+    const enumerable = Object.prototype.propertyIsEnumerable.call(from, name);
+    Object.defineProperty(to, name, { value, writable: true, enumerable, configurable: true });
   }
 }

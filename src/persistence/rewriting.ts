@@ -1,5 +1,6 @@
 /**
- * Replacing what stands inside plain values: references by the objects they stand for, foreign values by copies. In place where that is possible; frozen arrays (tuples) are made anew.
+ * Replacing what stands inside plain values: references by the objects they stand for, foreign values by copies. In place where that is possible; frozen arrays (tuples) in which something is
+ * replaced are made anew.
  */
 import { childrenOf, isContainer, Kind, kindOf, ownNames, walkContainers } from './values';
 import { ForeignRef, Ref } from './ref';
@@ -22,17 +23,18 @@ export function refsIn(root: object): (Ref | ForeignRef)[] {
 /** Applies `substitute` to `root` and all that is in it; returns what is to stand for `root`. What was substituted is not looked into. */
 export function rewrite(root: object, substitute: Substitute): object {
   const results = new Map<object, object>();
+  const tuples = new Tuples(substitute);
   const open: [value: object, kind: Kind][] = [];
   const frozen: object[] = [];
   const result = (value: unknown): unknown => {
     if (typeof value !== 'object' || value === null) return value;
     const known = results.get(value);
     if (known !== undefined) return known;
-    let made = substitute(value);
+    let made = tuples.substituteOf(value);
     if (made === value) {
       const kind = kindOf(value);
       if (isContainer(kind)) {
-        if (kind === Kind.array && Object.isFrozen(value)) {
+        if (isTuple(value) && tuples.isAffected(value)) {
           made = (value as unknown[]).slice();
           frozen.push(made);
         }
@@ -47,6 +49,57 @@ export function rewrite(root: object, substitute: Substitute): object {
     rewriteChildren(next[0], next[1], result);
   for (const value of frozen) Object.freeze(value);
   return top;
+}
+
+/**
+ * Which tuples change. The others stay the ones they are: what holds them may be watched already, as part of another value, and would seem to have been changed.
+ */
+class Tuples {
+  readonly #substitute: Substitute;
+  readonly #substitutes = new Map<object, object>();
+  readonly #known = new Map<object, boolean>();
+
+  constructor(substitute: Substitute) {
+    this.#substitute = substitute;
+  }
+
+  /** The substitute of a value, asked for once. */
+  substituteOf(value: object): object {
+    let made = this.#substitutes.get(value);
+    if (made === undefined) this.#substitutes.set(value, (made = this.#substitute(value)));
+    return made;
+  }
+
+  /** Whether something is replaced that stands in a tuple, or in tuples in it. */
+  isAffected(tuple: readonly unknown[]): boolean {
+    const known = this.#known.get(tuple);
+    if (known !== undefined) return known;
+    // Which tuples directly hold one of those that are reached from here.
+    const holders = new Map<object, object[]>([[tuple, []]]);
+    const affected: object[] = [];
+    for (const [holder] of holders) {
+      for (const item of holder as readonly unknown[]) {
+        if (typeof item !== 'object' || item === null) continue;
+        if (this.substituteOf(item) !== item || this.#known.get(item) === true) affected.push(holder);
+        else if (isTuple(item) && !this.#known.has(item)) {
+          const others = holders.get(item);
+          if (others === undefined) holders.set(item, [holder]);
+          else others.push(holder);
+        }
+      }
+    }
+    for (let next = affected.pop(); next !== undefined; next = affected.pop()) {
+      if (this.#known.get(next) === true) continue;
+      this.#known.set(next, true);
+      affected.push(...holders.get(next)!);
+    }
+    for (const each of holders.keys()) if (!this.#known.has(each)) this.#known.set(each, false);
+    return this.#known.get(tuple)!;
+  }
+}
+
+function isTuple(value: object): value is readonly unknown[] {
+  return Array.isArray(value) && Object.isFrozen(value) && kindOf(value) === Kind.array;
 }
 
 function rewriteChildren(value: object, kind: Kind, result: (value: unknown) => unknown): void {

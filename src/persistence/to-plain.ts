@@ -7,7 +7,7 @@ import { modelFor } from './guard';
 import { ensureLoaded } from './tracked';
 import type { Ref } from './ref';
 import { recordOf, stampOf } from './stamp';
-import { bytesOf, Kind, kindOf } from './values';
+import { bytesOf, isContainer, Kind, kindOf } from './values';
 
 /** How {@link toPlain} cuts a graph. */
 export interface ToPlainOptions {
@@ -18,8 +18,8 @@ export interface ToPlainOptions {
 /**
  * A persistent object (or any value) as what JSON can say: Maps with string keys become objects, other Maps arrays of pairs, Sets arrays, bytes base64 text, bigints and URLs text. References beyond
  * `depth`, and those back to an object that is being shown, are cut to `{ $ref: '0x2a', $class: 'bank.Account' }`, and nothing is loaded for them. What class-transformer's decorators (`@Exclude`, `@Expose`, `@Transform`)
- * say of a class holds.
- * @throws InvalidArgumentError when `options` are wrong
+ * say of a class holds, and so does a `toJSON` method.
+ * @throws InvalidArgumentError when `options` are wrong, and for a plain value that contains itself
  */
 export function toPlain(value: unknown, options: ToPlainOptions = {}): unknown {
   refuseUnknownOptions('toPlain()', options, ['depth']);
@@ -32,25 +32,44 @@ export function toPlain(value: unknown, options: ToPlainOptions = {}): unknown {
 function plain(value: unknown, depth: number, open: Set<object>): unknown {
   if (typeof value === 'bigint') return value.toString();
   if (typeof value !== 'object' || value === null) return value;
-  const inside = (item: unknown): unknown => plainInside(item, depth, open);
-  switch (kindOf(value)) {
-    case Kind.persistent:
-      return plainObject(value, depth, open);
+  const kind = kindOf(value);
+  if (!isContainer(kind)) {
+    return kind === Kind.persistent ? plainObject(value, depth, open) : plainLeaf(value, kind);
+  }
+  if (open.has(value))
+    throw new InvalidArgumentError('a value that contains itself is nothing that JSON can say.');
+  open.add(value);
+  try {
+    return plainContainer(value, kind, (item) => plainInside(item, depth, open));
+  } finally {
+    open.delete(value);
+  }
+}
+
+function plainLeaf(value: object, kind: Kind): unknown {
+  if (kind === Kind.scalar) {
+    if (value instanceof URL) return value.href;
+    return types.isDate(value) ? value : Buffer.from(bytesOf(value as Uint8Array)).toString('base64');
+  }
+  const toJson = kind === Kind.opaque ? (value as { toJSON?: () => unknown }).toJSON : undefined;
+  return typeof toJson === 'function' ? toJson.call(value) : value;
+}
+
+function plainContainer(value: object, kind: Kind, inside: (item: unknown) => unknown): unknown {
+  switch (kind) {
     case Kind.array:
       return (value as unknown[]).map(inside);
     case Kind.set:
       return Array.from(value as Set<unknown>, inside);
     case Kind.map:
       return plainMap(value as Map<unknown, unknown>, inside);
-    case Kind.object:
-      return mapValues(value, inside);
-    case Kind.scalar:
-      if (value instanceof URL) return value.href;
-      return types.isDate(value) ? value : Buffer.from(bytesOf(value as Uint8Array)).toString('base64');
-    case Kind.instance:
-      return instanceToPlain(value);
+    case Kind.instance: {
+      const toJson = (value as { toJSON?: () => unknown }).toJSON;
+      if (typeof toJson === 'function') return inside(toJson.call(value));
+      return instanceToPlain(mapValues(value, inside, Object.getPrototypeOf(value) as object));
+    }
     default:
-      return value;
+      return mapValues(value, inside, Object.prototype);
   }
 }
 
@@ -105,8 +124,8 @@ function plainMap(map: Map<unknown, unknown>, inside: (item: unknown) => unknown
   return entries;
 }
 
-function mapValues(object: object, inside: (item: unknown) => unknown): unknown {
-  const result: Record<string, unknown> = {};
+function mapValues(object: object, inside: (item: unknown) => unknown, prototype: object): unknown {
+  const result = Object.create(prototype) as object;
   for (const [name, item] of Object.entries(object)) {
     Object.defineProperty(result, name, {
       value: inside(item),

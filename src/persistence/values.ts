@@ -2,6 +2,7 @@
  * Kinds of values inside a state. What is asked here is asked of values of any realm: jest and `structuredClone` make objects with another `Object.prototype`.
  */
 import { types } from 'node:util';
+import { Global, PyTimezone, UUID } from '../pickle/index';
 import { modelOfPrototype } from './class-model';
 import { modelFor } from './guard';
 import { ForeignRef, Ref } from './ref';
@@ -23,7 +24,7 @@ export const Kind = {
   persistent: 6,
   /** a reference not followed yet */
   ref: 7,
-  /** weak references, regular expressions: can't be changed */
+  /** weak references, regular expressions, classes by name, UUIDs: can't be changed, so any number of objects may hold the same one */
   opaque: 8,
 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
@@ -47,9 +48,14 @@ export function kindOf(value: object): Kind {
 
 function kindOfInstance(value: object): Kind {
   if (modelFor(value) !== undefined) return Kind.persistent;
-  if (value instanceof WeakRef || types.isRegExp(value)) return Kind.opaque;
+  if (value instanceof WeakRef || types.isRegExp(value) || isShared(value)) return Kind.opaque;
   if (value instanceof URL) return Kind.scalar;
   return Kind.instance;
+}
+
+/** Of these the reader of pickles gives one and the same to all objects, of this process and of all its connections; and a UUID is never another. */
+function isShared(value: object): boolean {
+  return value instanceof Global || value instanceof UUID || value === PyTimezone.utc;
 }
 
 /** Whether a value may hold others. */

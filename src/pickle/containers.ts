@@ -9,18 +9,14 @@ export class PyDict<K = unknown, V = unknown> extends Map<K, V> {
 
 /** A frozenset: a `Set` that refuses changes. */
 export class FrozenSet<T = unknown> extends Set<T> {
-  #sealed = false;
-
   constructor(items?: Iterable<T>) {
+    // The base constructor would add them by add().
     super();
     if (items !== undefined) for (const item of items) super.add(item);
-    this.#sealed = true;
   }
 
-  override add(value: T): this {
-    // The base constructor calls add() before the field exists.
-    if (#sealed in this && this.#sealed) throw new TypeError('A FrozenSet cannot be changed.');
-    return super.add(value);
+  override add(_value: T): this {
+    throw new TypeError('A FrozenSet cannot be changed.');
   }
 
   override delete(_value: T): boolean {

@@ -89,6 +89,11 @@ export abstract class TreeNode extends Managed {
    * @internal
    */
   load(): Content {
+    const { owner } = this;
+    if (owner !== undefined && this.isLeaf && oidOf(this) === undefined) {
+      // It was in the record of its owner, whose state was dropped: what is there now counts, if anything.
+      return leafInRecord(owner, contentOf(owner))?.content ?? emptyContent(this);
+    }
     latest = undefined;
     this.activate();
     const content = this.content ?? latest;
@@ -273,6 +278,10 @@ export abstract class TreeNode extends Managed {
   }
 
   override dropState(): void {
+    const { content } = this;
+    // An iteration or a view may stand in the leaf that was read with this node.
+    const within = content === undefined || content.leaf ? undefined : leafInRecord(this, content);
+    if (within !== undefined) within.content = undefined;
     this.content = undefined;
   }
 }

@@ -126,7 +126,10 @@ export class Eviction {
 
   /** One round, if there is too much: drops what stayed on probation while there is too much, then sets the next ones aside. */
   round(): void {
-    if (!this.#tooMuch) return;
+    if (!this.#tooMuch) {
+      this.#quietUntil = 0;
+      return;
+    }
     for (let left = this.#probation.length; left > 0; left--) {
       const object = this.#probation.shift()!;
       const record = this.#host.recordOf(object);

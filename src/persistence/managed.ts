@@ -225,6 +225,8 @@ function handOut(self: Managed, value: object): unknown {
   if (kind === Kind.ref) return cacheOf(self).follow(value as Ref | ForeignRef);
   const record = stampedRecord(self);
   if (kind > Kind.instance || record.cache === undefined) return value;
+  // Nodes of trees are read without a look at their records. What is set aside is neither kept nor looked at for changes.
+  if (record.status === Status.probation) activateSlowly(self, record);
   // It is in use: see watch-queue.ts.
   record.ready |= readyBit(INSIDE);
   if (record.cache.exposures.isOut(record, INSIDE, value)) return value;

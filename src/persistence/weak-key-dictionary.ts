@@ -67,9 +67,13 @@ export class PersistentWeakKeyDictionary<K extends object = object, V = unknown>
 
   /** The entries whose key still exists, keys loaded. */
   *entries(): IterableIterator<[K, V]> {
-    for (const entry of [...this.loaded()]) {
+    const entries = this.loaded();
+    for (const entry of [...entries]) {
       const key = entry.key.deref();
-      if (key !== undefined) yield [key as K, (entry.value = this.follow(entry.value)) as V];
+      if (key === undefined) continue;
+      // Meanwhile the state may have gone, and another one come.
+      const current = this.loaded() === entries ? entry : this.find(key as K);
+      if (current !== undefined) yield [key as K, (current.value = this.follow(current.value)) as V];
     }
   }
 

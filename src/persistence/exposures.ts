@@ -7,7 +7,7 @@ import { isManaged } from './classes';
 import { emptyNote, INSIDE, isAsNoted, isClean, noteOf, shallowNoteOf, type Note } from './exposure';
 import { StaleValueError } from './errors';
 import { followInside } from './following';
-import { closeOwners, openOwners, ownerOf, type Owners } from './ownership';
+import { closeOwners, heldByOthers, openOwners, ownerOf, type Owners } from './ownership';
 import { seal, type DropReason, type Unsealable } from './sealing';
 import { recordOf, Status, type ObjectRecord } from './stamp';
 import { WatchQueue } from './watch-queue';
@@ -158,8 +158,9 @@ export class Exposures {
     const first = record.watch;
     if (first === undefined) return;
     this.forget(record);
+    const isSpared = heldByOthers(record, this.owners);
     for (let note: Note | undefined = first; note !== undefined; note = note.next) {
-      seal(note.source, reason, this.#unsealable);
+      seal(note.source, reason, this.#unsealable, isSpared);
     }
     if (this.#staleBytes.length > STALE_LIMIT) this.#staleBytes = this.#staleBytes.slice(-STALE_LIMIT);
     if (this.#staleProxies.length > STALE_LIMIT) this.#staleProxies = this.#staleProxies.slice(-STALE_LIMIT);

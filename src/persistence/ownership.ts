@@ -86,6 +86,16 @@ export function claim(root: object, record: ObjectRecord, where: () => string): 
   return claimed;
 }
 
+/** Asks of values in the state of an object whether they are another's that still holds them: they were put into this one, and not saved yet. */
+export function heldByOthers(record: ObjectRecord, owners: Owners): (value: object) => boolean {
+  let known: Map<ObjectRecord, ReadonlySet<object>> | undefined;
+  return (value) => {
+    const owner = ownerOf(value, owners);
+    if (owner === undefined || owner === record || owner.cache === undefined) return false;
+    return heldBy(owner, (known ??= new Map())).has(value);
+  };
+}
+
 /** The plain values that still stand in the state of an object. */
 function heldBy(owner: ObjectRecord, known: Map<ObjectRecord, ReadonlySet<object>>): ReadonlySet<object> {
   const found = known.get(owner);

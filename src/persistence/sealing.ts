@@ -67,10 +67,15 @@ export interface Unsealable {
   proxy(proxy: object): void;
 }
 
-/** Seals everything in `root`. */
-export function seal(root: object, reason: DropReason, unsealable: Unsealable): void {
+/** Seals everything in `root` but what `isSpared` says, which others still hold. */
+export function seal(
+  root: object,
+  reason: DropReason,
+  unsealable: Unsealable,
+  isSpared?: (value: object) => boolean,
+): void {
   walkContainers(root, (value, kind) => {
-    if (stale.has(value) || isEmptyTuple(value)) return;
+    if (stale.has(value) || isEmptyTuple(value) || isSpared?.(value) === true) return;
     stale.set(value, MARKS[reason][Object.isFrozen(value) ? 1 : 0]);
     if (types.isProxy(value)) unsealable.proxy(value);
     else if (kind === Kind.map) refuse(value, MAP_METHODS);

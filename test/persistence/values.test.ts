@@ -397,6 +397,42 @@ describe('what a dropped state reached', () => {
     expect([Object.isFrozen(again().other!.a), Object.isFrozen(again().other!.b)]).toEqual([true, false]);
   });
 
+  test.each([
+    ['a list', () => [1], (held: object) => held],
+    ['a list inside of one', () => [[1]], (held: object) => (held as object[])[0]!],
+    ['a value inside a new one', () => [1], (held: object) => ({ held })],
+    ['an instance', () => new Money(1), (held: object) => held],
+  ])("%s of another object, that was put into it, stays that object's", (_name, make, part) => {
+    const { box, jar, again } = stored(make(), 0);
+    const other = new Box();
+    box.other = other;
+    jar.commit();
+    other.b = part(box.a as object);
+    jar.abort();
+    const list = ('notes' in (box.a as object) ? (box.a as Money).notes : box.a) as unknown[];
+    list.push('changed');
+    box.b = 1;
+    other.b = part(box.a as object);
+    jar.commit();
+    expect([box.a, box.b, again().a, again().b]).toEqual([again().a, 1, box.a, 1]);
+    expect(JSON.stringify(again().a)).toContain('changed');
+    expect(again().other!.b).toEqual(part(box.a as object));
+    list.push('still found');
+    jar.commit();
+    expect(JSON.stringify(again().a)).toContain('still found');
+  });
+
+  test('a value that another object gave up goes with it', () => {
+    const { box, jar } = stored([1]);
+    const held = box.a as number[];
+    box.other = new Box();
+    box.a = null;
+    jar.commit();
+    box.other.b = held;
+    jar.abort();
+    expect(() => held.push(2)).toThrow(TypeError);
+  });
+
   test('an empty tuple, of which there is only one, does not become stale with an object that held it', () => {
     const { box, jar, again } = stored(Object.freeze([]));
     void box.a;

@@ -246,7 +246,6 @@ export class PickleWriter extends ValueWriter {
 
   protected saveAs(kind: WriteAs, value: unknown): void {
     if (kind === WriteAs.int && typeof value === 'bigint') this.out.long(value);
-    else if (kind === WriteAs.float && typeof value === 'bigint') this.out.float(Number(value));
     else if (kind === WriteAs.tuple && Array.isArray(value)) this.tuple(value);
     else if (kind === WriteAs.list && Array.isArray(value)) this.list(value);
     else if (kind === WriteAs.dict && value instanceof Map) {

@@ -177,6 +177,14 @@ describe('kinds of fields', () => {
     const kinds = [FieldKind.float, FieldKind.int, FieldKind.tuple, FieldKind.dict];
     expect(reader.read(write(state, kinds)).values).toEqual(['text', 1.5, null, { a: 1 }]);
   });
+
+  test('keep a bigint that is put where a float was', () => {
+    const record = writer.writeFields(account, reader.read(write({ a: 0.5, b: 0.5 })).fields!, [
+      5n,
+      3n ** 60n,
+    ]);
+    expect(reader.read(record).values).toEqual([5n, 3n ** 60n]);
+  });
 });
 
 describe('references', () => {

@@ -38,9 +38,12 @@ export default tseslint.config(
   { files: ['src/cli/**'], rules: { 'no-console': 'off' } },
   {
     // Loaded when they are needed first, without waiting.
-    files: ['src/zeo-on-demand.ts', 'src/cli/commands/serve.ts'],
+    files: ['src/zeo-on-demand.ts', 'src/cli/commands/serve.ts', 'src/storage/open-storage.ts'],
     rules: {
-      '@typescript-eslint/no-require-imports': ['error', { allow: ['^\\./zeo/index$', '^\\./run-server$'] }],
+      '@typescript-eslint/no-require-imports': [
+        'error',
+        { allow: ['^\\./zeo/index$', '^\\./run-server$', '^\\./postgres$'] },
+      ],
     },
   },
   {

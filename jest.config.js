@@ -8,6 +8,7 @@ module.exports = {
   moduleNameMapper: {
     '^zodb$': '<rootDir>/src/index.ts',
     '^zodb/pickle$': '<rootDir>/src/pickle/public.ts',
+    '^zodb/postgres$': '<rootDir>/src/storage/postgres/index.ts',
     '^zodb/(.*)$': '<rootDir>/src/$1/index.ts',
   },
   transform: {

@@ -1,5 +1,5 @@
 /**
- * The public API by name. Subpaths hold the rest: `zodb/btrees`, `zodb/pickle`, `zodb/storage`, `zodb/zeo`, `zodb/testing`.
+ * The public API by name. Subpaths hold the rest: `zodb/btrees`, `zodb/pickle`, `zodb/storage`, `zodb/postgres`, `zodb/zeo`, `zodb/testing`.
  */
 // Databases hold BTrees whether their programs name them or not, and each registry made from now on knows them.
 import './btrees/index';

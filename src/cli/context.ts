@@ -3,7 +3,7 @@ import { resolveConflict } from '../conflict/index';
 import { InvalidArgumentError } from '../errors';
 import { registry } from '../persistence/index';
 import { references } from '../record/index';
-import { namesFile, openStorage, type Storage } from '../storage/index';
+import { isMadeWhenMissing, openStorage, type Storage } from '../storage/index';
 // Makes zeo: URIs work.
 import '../zeo-on-demand';
 
@@ -64,7 +64,7 @@ export async function withStorage<Result>(
 
 function open(url: string, access: Access): Storage {
   const options = { read: { readOnly: true }, write: { create: false }, make: {} }[access];
-  const storage = openStorage(url, namesFile(url) ? options : {});
+  const storage = openStorage(url, isMadeWhenMissing(url) ? options : {});
   storage.registerDB({
     invalidate: () => undefined,
     invalidateAll: () => undefined,

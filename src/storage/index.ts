@@ -24,7 +24,7 @@ export { SqliteStorage, type BlobMode, type HistoryMode, type SqliteStorageOptio
 export {
   openStorage,
   isStorageScheme,
-  namesFile,
+  isMadeWhenMissing,
   registerStorageScheme,
   type StorageOpener,
   type StorageOptions,

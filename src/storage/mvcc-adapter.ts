@@ -29,7 +29,7 @@ const MAX_PENDING = 100_000;
 
 /** What the adapter needs of a storage; `loadManyBefore` and `missingNow` where a batch is cheaper. */
 export type PlainStorage = Storage & {
-  loadManyBefore?(oids: readonly Oid[], tid: Tid): (BoundedRecord | undefined)[];
+  loadManyBefore?(oids: readonly Oid[], tid: Tid): (LoadedRecord | undefined)[];
   prefetchBefore?(oids: readonly Oid[], tid: Tid): void;
   sync?(): void;
   removals?(): number;

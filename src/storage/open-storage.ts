@@ -29,6 +29,8 @@ const openers = new Map<string, StorageOpener>([
   ['demo', (uri, options) => new DemoStorage({ base: readOnlyBase(uri.path), ...options })],
   ['zlib', ({ path }, options) => compressed(path, options)],
   ['encrypted', ({ path }, options) => encrypted(path, options)],
+  ['postgres', postgres],
+  ['postgresql', postgres],
   ['memory', (uri, options) => new MemoryStorage(uri.path === '' ? options : { name: uri.path, ...options })],
 ]);
 
@@ -49,7 +51,7 @@ export function isStorageScheme(scheme: string): boolean {
 
 /**
  * The storage that is meant: nothing or `null` is a new one in memory; a path is a `Data.fs` when it ends in `.fs` or the
- * file begins like one, else SQLite; a URI says by its scheme (`sqlite:`, `file:`, `memory:`, `demo:`, `zlib:`, `encrypted:`, …) which storage, and may
+ * file begins like one, else SQLite; a URI says by its scheme (`sqlite:`, `file:`, `memory:`, `demo:`, `zlib:`, `encrypted:`, `postgres:`, …) which storage, and may
  * carry options (`sqlite:bank.sqlite?history=none`); a storage is that storage.
  */
 export function openStorage(where?: string | Storage | null, options: StorageOptions = {}): Storage {
@@ -145,6 +147,13 @@ function encrypted(where: string, { key, oldKeys, keyFile, ...rest }: StorageOpt
   return layered(where, rest, (base) => new EncryptedStorage(base, keys));
 }
 
+/** Few programs need its code: its first use loads it, and it then registers itself in this one's place. */
+function postgres({ text }: StorageUri, options: StorageOptions): Storage {
+  // No import(): databases are opened synchronously. Bundlers follow this as they do an import.
+  require('./postgres');
+  return openStorage(text, options);
+}
+
 function layered(where: string, options: StorageOptions, layer: (base: Storage) => Storage): Storage {
   const base = openStorage(where, options);
   try {
@@ -155,17 +164,19 @@ function layered(where: string, options: StorageOptions, layer: (base: Storage) 
   }
 }
 
-/** Whether a path or URI names a file, so that its storage has the options `readOnly` and `create`. */
-export function namesFile(where: string): boolean {
+const MADE_WHEN_MISSING = ['sqlite', 'file', 'postgres', 'postgresql'];
+
+/** Whether opening it makes a database that is not there: then its storage has the options `readOnly` and `create`. */
+export function isMadeWhenMissing(where: string): boolean {
   const uri = parseUri(where)?.uri;
-  if (uri === undefined || uri.scheme === 'sqlite' || uri.scheme === 'file') return true;
-  return (uri.scheme === 'zlib' || uri.scheme === 'encrypted') && namesFile(uri.path);
+  if (uri === undefined || MADE_WHEN_MISSING.includes(uri.scheme)) return true;
+  return (uri.scheme === 'zlib' || uri.scheme === 'encrypted') && isMadeWhenMissing(uri.path);
 }
 
 /** What lies below a `demo:`; it is not changed, so that files are opened read-only. */
 function readOnlyBase(where: string): Storage {
   if (where === '') return new MemoryStorage({ name: 'empty' });
-  return openStorage(where, namesFile(where) ? { readOnly: true } : {});
+  return openStorage(where, isMadeWhenMissing(where) ? { readOnly: true } : {});
 }
 
 function isDataFs(path: string): boolean {

@@ -6,7 +6,7 @@ import {
   DemoStorage,
   FileStorage,
   MemoryStorage,
-  namesFile,
+  isMadeWhenMissing,
   openStorage,
   registerStorageScheme,
   SqliteStorage,
@@ -86,13 +86,9 @@ test('a compressed database is named with the one that it is in', () => {
   plain.close();
   expect(() => openStorage(`zlib:${path}?level=10`)).toThrow(invalid('level'));
   expect(() => openStorage(`zlib:${path}?lvel=1`)).toThrow(invalid('lvel'));
-  expect(['x.sqlite', 'zlib:x.fs', 'encrypted:zlib:x', 'zlib:zeo:x', 'memory:'].map(namesFile)).toEqual([
-    true,
-    true,
-    true,
-    false,
-    false,
-  ]);
+  expect(
+    ['x.sqlite', 'zlib:x.fs', 'encrypted:zlib:x', 'zlib:zeo:x', 'memory:'].map(isMadeWhenMissing),
+  ).toEqual([true, true, true, false, false]);
 });
 
 describe('an encrypted database', () => {

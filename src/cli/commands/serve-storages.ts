@@ -2,7 +2,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { InvalidArgumentError, ZodbError } from '../../errors';
 import { oidToBytes, type Oid } from '../../ids';
-import { namesFile, openStorage, type Storage } from '../../storage/index';
+import { isMadeWhenMissing, openStorage, type Storage } from '../../storage/index';
 
 /** How databases are opened to be served. */
 export interface ServedAccess {
@@ -32,7 +32,7 @@ export function openServed(databases: readonly string[], access: ServedAccess): 
 
 function open(name: string, database: string, { readOnly, create, made }: ServedAccess): Storage {
   if (readOnly) return openStorage(database, { readOnly });
-  if (!namesFile(database)) return openStorage(database, {});
+  if (!isMadeWhenMissing(database)) return openStorage(database, {});
   try {
     return openStorage(database, { create: false });
   } catch (error) {

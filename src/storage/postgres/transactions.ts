@@ -1,0 +1,137 @@
+/** Transactions of the past: listed, walked, and those of one object. */
+import { POSKeyError } from '../../errors';
+import type { Oid, Tid } from '../../ids';
+import type {
+  CurrentRecord,
+  DataRecord,
+  HistoryEntry,
+  TransactionInfo,
+  TransactionRecord,
+} from '../interfaces';
+import { TransactionMetaData } from '../transaction-meta';
+import { oidParameter, type Rows } from './rows';
+import type { Schema } from './schema';
+import type { Server, Statement } from './server';
+import { Channel } from './server-worker';
+
+/** Rows asked for at once; records may be large. */
+const PAGE = 200;
+
+/** Newest first, in pages; only those that can be undone. */
+export function* undoable(server: Server, { txn }: Schema, newest: Tid): Generator<TransactionInfo> {
+  for (let before = (newest + 1n) as Tid; ;) {
+    const rows = server.call(
+      read(
+        `SELECT tid, username, description, extension FROM ${txn} WHERE tid < $1 AND NOT packed ORDER BY tid DESC LIMIT ${PAGE}`,
+        [before],
+      ),
+    );
+    const entries: TransactionInfo[] = [];
+    while (rows.next()) entries.push({ tid: rows.tid(), meta: metaOf(rows) });
+    yield* entries;
+    if (entries.length < PAGE) return;
+    before = entries.at(-1)!.tid;
+  }
+}
+
+/** The revisions of an object, newest first. `POSKeyError`. */
+export function historyOf(server: Server, { txn, revision }: Schema, oid: Oid, size: number): HistoryEntry[] {
+  const rows = server.call(
+    read(
+      `SELECT r.tid, coalesce(length(r.state), 0), t.username, t.description, t.extension FROM ${revision} AS r
+        JOIN ${txn} AS t ON t.tid = r.tid WHERE r.oid = $1 ORDER BY r.tid DESC LIMIT $2`,
+      [oidParameter(oid), size],
+    ),
+  );
+  const entries: HistoryEntry[] = [];
+  while (rows.next()) {
+    const tid = rows.tid();
+    const length = rows.number();
+    entries.push({ tid, size: length, meta: metaOf(rows) });
+  }
+  if (entries.length === 0) throw new POSKeyError(oid);
+  return entries;
+}
+
+/** Transactions with `start <= tid <= stop`, in order. */
+export function* walkTransactions(
+  server: Server,
+  schema: Schema,
+  start: Tid,
+  stop: Tid,
+): IterableIterator<TransactionRecord> {
+  for (let from = start; ;) {
+    const rows = server.call(
+      read(
+        `SELECT tid, packed, username, description, extension FROM ${schema.txn} WHERE tid >= $1 AND tid <= $2 ORDER BY tid LIMIT ${PAGE}`,
+        [from, stop],
+      ),
+    );
+    const found: TransactionRecord[] = [];
+    while (rows.next()) {
+      const tid = rows.tid();
+      const status = rows.text() === 't' ? 'p' : ' ';
+      found.push({ tid, status, meta: metaOf(rows), records: () => recordsOf(server, schema, tid) });
+    }
+    yield* found;
+    if (found.length < PAGE) return;
+    from = (found.at(-1)!.tid + 1n) as Tid;
+  }
+}
+
+function* recordsOf(server: Server, { revision }: Schema, tid: Tid): Generator<DataRecord> {
+  for (let after: string | undefined; ;) {
+    const rows = server.call(
+      read(
+        `SELECT oid, state, state_tid FROM ${revision} WHERE tid = $1 ${after === undefined ? '' : 'AND oid > $2'} ORDER BY oid LIMIT ${PAGE}`,
+        after === undefined ? [tid] : [tid, after],
+      ),
+    );
+    let count = 0;
+    for (; rows.next(); count++) {
+      const oid = rows.oid();
+      const data = rows.bytes();
+      yield { oid, tid, data, dataTid: rows.optionalTid() };
+      after = oidParameter(oid);
+    }
+    if (count < PAGE) return;
+  }
+}
+
+/** The revisions that are current at a tid, in order of oids. */
+export function* walkCurrent(
+  server: Server,
+  { revision }: Schema,
+  from: Oid,
+  at: Tid,
+): IterableIterator<CurrentRecord> {
+  for (let next = BigInt(oidParameter(from)); ;) {
+    const rows = server.call(
+      read(
+        `SELECT DISTINCT ON (oid) oid, tid, state FROM ${revision} WHERE oid >= $1 AND tid <= $2 ORDER BY oid, tid DESC LIMIT ${PAGE}`,
+        [next, at],
+      ),
+    );
+    let count = 0;
+    for (; rows.next(); count++) {
+      const oid = rows.oid();
+      const serial = rows.tid();
+      const data = rows.bytes();
+      if (data !== null) yield { oid, serial, data };
+      next = BigInt(oidParameter(oid)) + 1n;
+    }
+    if (count < PAGE) return;
+  }
+}
+
+function metaOf(rows: Rows): TransactionMetaData {
+  return new TransactionMetaData({
+    user: rows.bytes()!,
+    description: rows.bytes()!,
+    extension: rows.bytes()!,
+  });
+}
+
+function read(text: string, values: readonly unknown[]): Statement {
+  return { channel: Channel.read, text, values };
+}

@@ -3,11 +3,14 @@ import { inspect, type InspectOptions } from 'node:util';
 import './protocol';
 import { FieldKind } from '../record/index';
 import { registry } from './default-registry';
-import { ManagedContainer } from './managed';
+import { isReference, ManagedContainer } from './managed';
 import { privateSlot } from './private-slot';
+import { refsIn, rewrite } from './rewriting';
 
 const data = privateSlot<Map<unknown, unknown>>();
 const NOTHING: Map<unknown, unknown> = new Map();
+/** Maps with references in their keys that nobody followed yet. Few programs have any, so it is made for the first. */
+let referring: WeakSet<Map<unknown, unknown>> | undefined;
 
 /**
  * A persistent object with the interface of `Map`. Its entries are stored in one record: for more than some thousand of them use a BTree. Values are loaded one by one, as they are used.
@@ -19,11 +22,12 @@ export class PersistentMapping<K = string, V = unknown> extends ManagedContainer
   }
 
   get size(): number {
-    return this.loaded().size;
+    this.activate();
+    return data.get(this).size;
   }
 
   get(key: K): V | undefined {
-    const map = this.loaded();
+    const map = this.loadedFor(key);
     const value = map.get(key);
     if (typeof value !== 'object' || value === null) return value;
     const seen = this.follow(value);
@@ -32,11 +36,12 @@ export class PersistentMapping<K = string, V = unknown> extends ManagedContainer
   }
 
   has(key: K): boolean {
-    return this.loaded().has(key);
+    return this.loadedFor(key).has(key);
   }
 
   set(key: K, value: V): this {
-    const map = this.writable();
+    this.changed();
+    const map = this.loadedFor(key);
     this.take(value);
     map.set(key, value);
     return this;
@@ -44,8 +49,9 @@ export class PersistentMapping<K = string, V = unknown> extends ManagedContainer
 
   /** Removes an entry; nothing is changed when there is none. */
   delete(key: K): boolean {
-    if (!this.loaded().has(key)) return false;
-    return this.writable().delete(key);
+    if (!this.has(key)) return false;
+    this.changed();
+    return this.loadedFor(key).delete(key);
   }
 
   clear(): void {
@@ -54,14 +60,14 @@ export class PersistentMapping<K = string, V = unknown> extends ManagedContainer
 
   /** The value of a key; when there is none, `value` is put there first. */
   setDefault(key: K, value: V): V {
-    if (this.loaded().has(key)) return this.get(key)!;
+    if (this.has(key)) return this.get(key)!;
     this.set(key, value);
     return value;
   }
 
   /** Takes an entry out and returns its value, or `fallback`. */
   pop(key: K, fallback?: V): V | undefined {
-    if (!this.loaded().has(key)) return fallback;
+    if (!this.has(key)) return fallback;
     const value = this.get(key);
     this.delete(key);
     return value;
@@ -117,7 +123,9 @@ export class PersistentMapping<K = string, V = unknown> extends ManagedContainer
 
   /** @internal */
   override setData(value: unknown): void {
-    data.put(this, new Map(value instanceof Map ? value : Object.entries(value ?? {})));
+    const map = new Map<unknown, unknown>(value instanceof Map ? value : Object.entries(value ?? {}));
+    if (value instanceof Map && refersInKeys(map)) (referring ??= new WeakSet()).add(map);
+    data.put(this, map);
   }
 
   /** @internal */
@@ -143,14 +151,51 @@ export class PersistentMapping<K = string, V = unknown> extends ManagedContainer
   /** The entries, in memory. */
   protected loaded(): Map<K, V> {
     this.activate();
+    const map = data.get(this) as Map<K, V>;
+    return referring !== undefined && referring.has(map) ? this.followKeys(map) : map;
+  }
+
+  /** The entries, to look for one key: what is behind references in keys matters only when that is an object. */
+  protected loadedFor(key: K): Map<K, V> {
+    if (referring !== undefined && typeof key === 'object') return this.loaded();
+    this.activate();
     return data.get(this) as Map<K, V>;
   }
 
   /** The entries, about to be changed. */
   protected writable(): Map<K, V> {
     this.changed();
-    return data.get(this) as Map<K, V>;
+    return this.loaded();
   }
+
+  /** Objects are found as keys by identity: those that stand for them give way to them. @internal */
+  followKeys(map: Map<K, V>): Map<K, V> {
+    const refs = [...map.keys()].flatMap((key): object[] => {
+      if (typeof key !== 'object' || key === null) return [];
+      return isReference(key) ? [key] : refsIn(key);
+    });
+    const objects: object[] = [...refs];
+    this.followMany(objects);
+    // Loading may have made room at the expense of this very state.
+    this.activate();
+    if (data.get(this) !== map) return this.loaded();
+    const found = new Map<object, object>(refs.map((ref, i) => [ref, objects[i]!]));
+    const entries = [...map];
+    map.clear();
+    for (const [key, value] of entries) {
+      const isObject = typeof key === 'object' && key !== null;
+      map.set(isObject ? (rewrite(key, (item) => found.get(item) ?? item) as K) : key, value);
+    }
+    referring!.delete(map);
+    return map;
+  }
+}
+
+function refersInKeys(map: ReadonlyMap<unknown, unknown>): boolean {
+  for (const key of map.keys()) {
+    if (typeof key === 'object' && key !== null && (isReference(key) || refsIn(key).length > 0)) return true;
+  }
+  return false;
 }
 
 function inspectContainer(self: object, content: unknown, depth: number, options: InspectOptions): string {

@@ -87,6 +87,74 @@ describe('PersistentMapping', () => {
     expect(object.get('a')).toBe(1);
   });
 
+  describe('with persistent objects as keys', () => {
+    const make = (): ReturnType<typeof store<PersistentMapping<unknown, unknown>>> & { keys: Item[] } => {
+      const keys = [new Item(1), new Item(2)];
+      const entries: [unknown, unknown][] = [
+        [keys[0], 'one'],
+        ['items', keys],
+        [keys[1], 'two'],
+        [Object.freeze(['pair', keys[0]]), 'tuple'],
+      ];
+      const stored = store(new PersistentMapping<unknown, unknown>(entries));
+      return { ...stored, keys: keys.map((key) => stored.jar.cache.get(oidOf(key)!) as Item) };
+    };
+
+    test('finds them', () => {
+      const { object, keys } = make();
+      expect([object.get(keys[0]), object.has(keys[1]), object.has(new Item(1))]).toEqual([
+        'one',
+        true,
+        false,
+      ]);
+      expect(statusOf(object)).toBe('saved');
+    });
+
+    test('gives them, in their order, with those in tuples', () => {
+      const { object, keys } = make();
+      const found = [...object.keys()];
+      expect([found[0] === keys[0], found[1], found[2] === keys[1]]).toEqual([true, 'items', true]);
+      expect((found[3] as unknown[])[1]).toBe(keys[0]);
+      expect(Object.isFrozen(found[3])).toBe(true);
+    });
+
+    test('replaces and removes their entries', () => {
+      const { object, keys, jar, again } = make();
+      object.set(keys[0], 'changed');
+      expect([object.delete(keys[1]), object.delete(keys[1])]).toEqual([true, false]);
+      expect(object.size).toBe(3);
+      jar.commit();
+      expect([...again().values()].filter((value) => typeof value === 'string')).toEqual([
+        'changed',
+        'tuple',
+      ]);
+    });
+
+    test('loads none for a key that is no object, nor to be saved', () => {
+      const { object, jar, again } = make();
+      jar.loads = jar.batches = 0;
+      expect([object.get('pair'), object.size]).toEqual([undefined, 4]);
+      object.set('more', 1);
+      jar.commit();
+      expect([jar.loads, jar.batches]).toEqual([0, 0]);
+      expect([...again().keys()].map((key) => (key instanceof Item ? key.n : key))).toEqual([
+        1,
+        'items',
+        2,
+        ['pair', expect.objectContaining({ n: 1 })],
+        'more',
+      ]);
+    });
+
+    test('finds them after each load', () => {
+      const { object, keys, jar } = make();
+      for (let i = 0; i < 3; i++) {
+        expect(object.get(keys[1])).toBe('two');
+        jar.cache.minimize();
+      }
+    });
+  });
+
   test('each mutator marks it, but not when nothing changes', () => {
     const { object, jar } = store(new PersistentMapping([['a', 1]]));
     const check = (expected: string): void => {

@@ -39,7 +39,7 @@ const KINDS: Readonly<Record<FieldType, FieldKind>> = {
   frozenset: FieldKind.frozenset,
 };
 
-/** Which fields a state has, in order, and where they are. Immutable; one a field list and class. */
+/** Which fields a state has, in order, and where they are. Immutable; one a field list and class, unless a field beyond {@link SLOT_LIMIT} was taken out. */
 export class Layout {
   readonly model: ClassModel;
   readonly fields: FieldList;
@@ -56,18 +56,25 @@ export class Layout {
   readonly hasGetState: boolean;
   /** An object with these fields; see `specimens.ts`. */
   specimen: object | undefined = undefined;
-  readonly #byName = new Map<string, number>();
+  readonly #byName: Map<string, number>;
+  /** Whether the slots are others than {@link ClassModel.slotsFor} gives for these names: one before them was taken out. */
+  #isOwn = false;
   #written: FieldList | undefined;
 
-  constructor(model: ClassModel, fields: FieldList) {
+  /**
+   * @param slots those of `fields`
+   * @param base the layout of all fields but the last, where there is one
+   */
+  constructor(model: ClassModel, fields: FieldList, slots: readonly number[], base?: Layout) {
     this.model = model;
     this.fields = fields;
-    const slots = (this.slots = model.slotsFor(fields.names));
-    const names: string[] = [];
-    const accessors: Accessor[] = [];
-    let top = 0;
-    let straight = true;
-    for (let i = 0; i < slots.length; i++) {
+    this.slots = slots;
+    this.#byName = new Map(base === undefined ? undefined : base.#byName);
+    const names: string[] = base?.names.slice() ?? [];
+    const accessors: Accessor[] = base?.accessors.slice() ?? [];
+    let top = base?.top ?? 0;
+    let straight = base?.straight ?? true;
+    for (let i = base?.slots.length ?? 0; i < slots.length; i++) {
       const slot = slots[i]!;
       const name = fields.names[i]!;
       if (slot > top) top = slot;
@@ -94,27 +101,42 @@ export class Layout {
   /** This layout and one more field at its end. */
   plus(name: string): Layout {
     if (this.slotOf(name) !== 0) return this;
-    return this.model.layoutOf(this.fields.with(name, this.model.kindOf(name) ?? FieldKind.auto));
+    const { model } = this;
+    const fields = this.fields.with(name, model.kindOf(name) ?? FieldKind.auto);
+    if (this.#isOwn) return new Layout(model, fields, model.slotsFor(fields.names, this), this).#asOwn();
+    return model.layoutOf(fields, this.fields.canonical ? undefined : this);
   }
 
-  /** This layout without a field. */
+  /** This layout without a field. The others stay in their slots. */
   minus(name: string): Layout {
     const at = this.fields.indexOf(name);
     if (at < 0) return this;
-    return this.model.layoutOf(
-      FieldList.of(this.fields.names.toSpliced(at, 1), this.fields.kinds.toSpliced(at, 1)),
-    );
+    const { model } = this;
+    const fields = FieldList.of(this.fields.names.toSpliced(at, 1), this.fields.kinds.toSpliced(at, 1));
+    const slots = this.slots.toSpliced(at, 1);
+    const layout = model.layoutOf(fields);
+    return slots.every((slot, i) => slot === layout.slots[i])
+      ? layout
+      : new Layout(model, fields, slots).#asOwn();
+  }
+
+  #asOwn(): this {
+    this.#isOwn = true;
+    return this;
   }
 
   /** The fields as they are to be written: kinds chosen for the class come before those that were read, dropped fields are left out. */
   get written(): FieldList {
     if (this.#written !== undefined) return this.#written;
-    let list = FieldList.empty;
+    const names: string[] = [];
+    const kinds: FieldKind[] = [];
     for (let i = 0; i < this.slots.length; i++) {
       const name = this.fields.names[i]!;
-      if (this.slots[i] !== 0) list = list.with(name, this.model.kindOf(name) ?? this.fields.kinds[i]!);
+      if (this.slots[i] === 0) continue;
+      names.push(name);
+      kinds.push(this.model.kindOf(name) ?? this.fields.kinds[i]!);
     }
-    return (this.#written = list);
+    return (this.#written = FieldList.of(names, kinds));
   }
 
   /** The values in the order of {@link written}. */
@@ -167,7 +189,7 @@ export class ClassModel {
     this.ctor = ctor;
     this.prototype = ctor.prototype as object;
     this.Shell = shellOf(this.prototype);
-    this.empty = this.newest = this.#last = new Layout(this, FieldList.empty);
+    this.empty = this.newest = this.#last = new Layout(this, FieldList.empty, []);
     this.ghost = emptyState(this.empty, 8);
     Object.freeze(this.ghost);
   }
@@ -185,26 +207,31 @@ export class ClassModel {
     this.#last = this.newest = this.empty;
   }
 
-  /** The layout of a field list. */
-  layoutOf(fields: FieldList): Layout {
+  /**
+   * The layout of a field list.
+   * @param base the layout of all but the last field, of a long list: each of thousands of fields that are added would have all looked up again
+   */
+  layoutOf(fields: FieldList, base?: Layout): Layout {
     const last = this.#last;
     if (last.fields === fields) return last;
     let layout = this.#layouts.get(fields);
     if (layout === undefined) {
-      layout = new Layout(this, fields);
+      layout = new Layout(this, fields, this.slotsFor(fields.names, base), base);
       if (fields.canonical && this.#layouts.size < LAYOUT_LIMIT) this.#layouts.set(fields, layout);
     }
     return (this.#last = layout);
   }
 
   /** Slots for these names, new ones made as needed; 0 for names that are not to be in a state. */
-  slotsFor(names: readonly string[]): number[] {
-    this.#makeRoom(names);
-    let beyond = SLOT_LIMIT;
-    return names.map((name) => {
-      if (name === VERSION_KEY || this.transients.has(name)) return 0;
-      return this.#slots.get(name) ?? ++beyond;
-    });
+  slotsFor(names: readonly string[], base?: Layout): number[] {
+    const slots = base?.slots.slice() ?? [];
+    this.#makeRoom(names, slots.length);
+    let beyond = Math.max(SLOT_LIMIT, base?.top ?? 0);
+    for (let i = slots.length; i < names.length; i++) {
+      const name = names[i]!;
+      slots.push(name === VERSION_KEY || this.transients.has(name) ? 0 : (this.#slots.get(name) ?? ++beyond));
+    }
+    return slots;
   }
 
   /** The accessor of a field; `undefined` for one that the class answers for itself or that must not be one. */
@@ -234,11 +261,11 @@ export class ClassModel {
     return undefined;
   }
 
-  #makeRoom(names: readonly string[]): void {
+  #makeRoom(names: readonly string[], from: number): void {
     const first = this.#accessors.length;
     let next = first;
-    for (const name of names) {
-      if (next > SLOT_LIMIT) break;
+    for (let i = from; i < names.length && next <= SLOT_LIMIT; i++) {
+      const name = names[i]!;
       if (name === VERSION_KEY || this.#slots.has(name) || this.transients.has(name)) continue;
       this.#slots.set(name, next++);
     }

@@ -204,8 +204,7 @@ export class Saver implements RecordWriterHooks {
     if (adopt(object, record, model)) this.#adoptValues(object, record);
     this.#claimValues(object, record, cls);
     const { written } = record.state[0];
-    let fields = FieldList.empty.with('data', object.dataKind);
-    for (let i = 0; i < written.length; i++) fields = fields.with(written.names[i]!, written.kinds[i]!);
+    const fields = FieldList.of(['data', ...written.names], [object.dataKind, ...written.kinds]);
     return this.#writer.writeFields(cls, fields, [
       object.getData(),
       ...record.state[0].valuesOf(record.state),

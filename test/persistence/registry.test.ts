@@ -7,6 +7,7 @@ import {
   persistent,
   Registry,
   registry,
+  removeField,
   statusOf,
   transient,
   value,
@@ -342,6 +343,95 @@ describe('hostile names of fields', () => {
     expect(again['fresh']).toBe(1);
     expect(Object.keys(again).length).toBe(101);
   });
+
+  test('thousands of fields of one object are kept, those it had and those it gets one by one', () => {
+    @persistent('hostile.Wide')
+    class Wide {
+      [name: string]: unknown;
+      @transient() gone: unknown;
+      get computed(): string {
+        return 'computed';
+      }
+    }
+    const names = Array.from({ length: 3000 }, (_, i) => `f${i}`);
+    const wide = new Wide();
+    for (const [i, name] of names.entries()) wide[name] = i + 0.5;
+    const records = new Records();
+    const oid = save(records, wide);
+    const jar = new MapJar(records);
+    const object = jar.cache.get(oid as never) as Wide;
+    for (const [i, name] of names.entries()) {
+      object[`more-${name}`] = i;
+      if (i % 1000 === 999) jar.commit();
+    }
+    object.gone = 1;
+    removeField(object, 'f2999');
+    removeField(object, 'more-f1500');
+    object.f7 = 8;
+    object['last'] = 'last';
+    jar.commit();
+    const again = load<Wide>(records, oid);
+    const expected: Record<string, unknown> = {};
+    for (const [i, name] of names.entries()) expected[name] = i + 0.5;
+    for (const [i, name] of names.entries()) expected[`more-${name}`] = i;
+    delete expected.f2999;
+    delete expected['more-f1500'];
+    expected.f7 = 8;
+    expected.last = 'last';
+    expect(Object.entries(again)).toEqual(Object.entries(expected));
+    expect([again.computed, again.gone]).toEqual(['computed', undefined]);
+    expect(Object.entries(object).filter(([name, value]) => name !== 'gone' && value !== undefined)).toEqual(
+      Object.entries(expected),
+    );
+  });
+
+  test.each([0, 100, 200])(
+    'a field is taken out, and others stay what they are, in a class of %i other fields',
+    (count) => {
+      @persistent({ name: 'hostile.Removed', replace: true })
+      class Removed {
+        [name: string]: unknown;
+      }
+      const records = new Records();
+      const others = new Removed();
+      for (let i = 0; i < count; i++) others[`other${i}`] = i;
+      save(records, others);
+      const made = new Removed();
+      for (const name of ['a', 'b', 'c', 'd', 'e']) made[name] = [name];
+      const oid = save(records, made);
+      const jar = new MapJar(records);
+      const object = jar.cache.get(oid as never) as Removed;
+      const stored = (): unknown => ({ ...load<Removed>(records, oid) });
+
+      (object.d as string[]).push('changed');
+      removeField(object, 'b');
+      expect([object.a, object.b, object.c, object.d]).toEqual([['a'], undefined, ['c'], ['d', 'changed']]);
+      (object.e as string[]).push('changed');
+      object.f = ['f'];
+      object.g = ['g'];
+      object.h = ['h'];
+      delete object.g;
+      jar.commit();
+      const rest = { a: ['a'], c: ['c'], d: ['d', 'changed'], e: ['e', 'changed'], f: ['f'], h: ['h'] };
+      expect(stored()).toEqual(rest);
+
+      (object.h as string[]).push('changed');
+      jar.commit();
+      expect(stored()).toEqual({ ...rest, h: ['h', 'changed'] });
+      removeField(object, 'h');
+      object.b = ['again'];
+      object.i = ['i'];
+      (object.c as string[]).push('changed');
+      jar.commit();
+      const { h: _, ...left } = rest;
+      expect(stored()).toEqual({ ...left, c: ['c', 'changed'], b: ['again'], i: ['i'] });
+      jar.cache.minimize();
+      expect([object.i, object.b, object.e]).toEqual([['i'], ['again'], ['e', 'changed']]);
+      removeField(object, 'a');
+      jar.abort();
+      expect([object.a, object.c]).toEqual([['a'], ['c', 'changed']]);
+    },
+  );
 });
 
 test('a stored field named like an accessor of the class is kept, and the class wins', () => {

@@ -10,6 +10,7 @@ import { followInside } from './following';
 import { closeOwners, heldByOthers, openOwners, ownerOf, type Owners } from './ownership';
 import { seal, type DropReason, type Unsealable } from './sealing';
 import { recordOf, Status, type ObjectRecord } from './stamp';
+import { bytesOf } from './values';
 import { WatchQueue } from './watch-queue';
 
 /** So many exposed objects are watched across a transaction boundary at most, */
@@ -18,6 +19,11 @@ const WATCH_LIMIT = 1000;
 const WATCH_FEW = 100;
 /** So many values of dropped states that can't be sealed are watched. */
 const STALE_LIMIT = 1000;
+
+interface StaleScalar {
+  readonly value: WeakRef<object>;
+  was: string | Uint8Array;
+}
 
 type OnChange = (object: object, record: ObjectRecord) => void;
 
@@ -28,14 +34,15 @@ export class Exposures {
   #owners: Owners | undefined;
   /** Watched values inside managed collections, for look-up. */
   readonly #inside = new WeakMap<ObjectRecord, Set<object>>();
-  /** Bytes whose state is gone: they can't be sealed, so a change is noticed late, but not never. */
-  #staleBytes: { readonly bytes: WeakRef<Uint8Array>; readonly copy: Uint8Array }[] = [];
+  /** Bytes and URLs whose state is gone: they can't be sealed, so a change is noticed late, but not never. */
+  #staleScalars: StaleScalar[] = [];
   /** The same for proxies. */
   #staleProxies: Note[] = [];
 
   readonly #unsealable: Unsealable = {
-    bytes: (bytes) => {
-      this.#staleBytes.push({ bytes: new WeakRef(bytes), copy: bytes.slice() });
+    scalar: (value) => {
+      // Of what the program holds, not of a view of it, which nobody would keep.
+      this.#staleScalars.push({ value: new WeakRef(value), was: copyOf(value) });
     },
     proxy: (proxy) => {
       this.#staleProxies.push(shallowNoteOf(proxy));
@@ -98,7 +105,7 @@ export class Exposures {
       const record = recordOf(object)!;
       if (record.status === Status.saved) this.#onChange(object, record);
     }
-    if (this.#staleBytes.length > 0) this.#checkStaleBytes();
+    if (this.#staleScalars.length > 0) this.#checkStaleScalars();
     if (this.#staleProxies.length > 0) this.#checkStaleProxies();
   }
 
@@ -162,7 +169,7 @@ export class Exposures {
     for (let note: Note | undefined = first; note !== undefined; note = note.next) {
       seal(note.source, reason, this.#unsealable, isSpared);
     }
-    if (this.#staleBytes.length > STALE_LIMIT) this.#staleBytes = this.#staleBytes.slice(-STALE_LIMIT);
+    if (this.#staleScalars.length > STALE_LIMIT) this.#staleScalars = this.#staleScalars.slice(-STALE_LIMIT);
     if (this.#staleProxies.length > STALE_LIMIT) this.#staleProxies = this.#staleProxies.slice(-STALE_LIMIT);
   }
 
@@ -170,7 +177,7 @@ export class Exposures {
     this.#queue.clear();
     if (this.#owners !== undefined) closeOwners(this.#owners);
     this.#owners = undefined;
-    this.#staleBytes = [];
+    this.#staleScalars = [];
     this.#staleProxies = [];
   }
 
@@ -209,18 +216,29 @@ export class Exposures {
     }
   }
 
-  #checkStaleBytes(): void {
-    this.#staleBytes = this.#staleBytes.filter(({ bytes, copy }) => {
-      const current = bytes.deref();
-      if (current === undefined) return false;
-      if (Buffer.compare(current, copy) === 0) return true;
-      copy.set(current);
+  #checkStaleScalars(): void {
+    this.#staleScalars = this.#staleScalars.filter((stale) => {
+      const value = stale.value.deref();
+      if (value === undefined) return false;
+      if (isCopyOf(value, stale.was)) return true;
+      stale.was = copyOf(value);
+      const what = value instanceof URL ? 'A URL' : `${String(bytesOf(value as Uint8Array).length)} bytes`;
       throw new StaleValueError(
-        `${String(current.length)} bytes that were read from an object were written after the object's state was dropped; the change is not saved. Read the bytes again from the object before writing to them.`,
+        `${what} read from an object changed after the object's state was dropped; the change is not saved. Read the value again from the object before changing it.`,
         'dropped',
       );
     });
   }
+}
+
+/** What a URL or bytes are compared with. */
+function copyOf(value: object): string | Uint8Array {
+  return value instanceof URL ? value.href : bytesOf(value as Uint8Array).slice();
+}
+
+function isCopyOf(value: object, was: string | Uint8Array): boolean {
+  if (typeof was === 'string') return (value as URL).href === was;
+  return Buffer.compare(bytesOf(value as Uint8Array), was) === 0;
 }
 
 /** Takes out the note of a slot. */

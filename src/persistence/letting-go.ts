@@ -16,7 +16,7 @@ import { isContainer, Kind, kindOf, childrenOf } from './values';
 const MOST_HELD = 256;
 
 /** Nothing of what is replaced here. */
-const NONE_UNSEALABLE: Unsealable = { bytes: () => undefined, proxy: () => undefined };
+const NONE_UNSEALABLE: Unsealable = { scalar: () => undefined, proxy: () => undefined };
 
 /** Gives an object copies of the values that are watched, seals these, and ends the watch. False, and nothing was done, when not all can be copied, or aliases between its values would get lost. */
 export function replaceWatched(object: object, record: ObjectRecord): boolean {

@@ -1,11 +1,11 @@
 /**
  * Plain values whose state was dropped: what the program still does to them could never be saved, so it fails where it happens. Arrays, plain objects and instances are frozen,
- * Maps, Sets and Dates get mutators that throw; bytes and proxies can't be sealed and are compared instead.
+ * Maps, Sets and Dates get mutators that throw; bytes, URLs and proxies can't be sealed and are compared instead.
  */
 import { types } from 'node:util';
 import { anchored } from './anchor';
 import { StaleValueError } from './errors';
-import { bytesOf, Kind, walkContainers } from './values';
+import { Kind, walkContainers } from './values';
 
 /** Why a state was dropped. After an eviction a value is still what is stored. */
 export type DropReason = 'eviction' | 'abort' | 'invalidation';
@@ -62,7 +62,8 @@ export function checkNotStale(value: object, where: string): void {
 
 /** What hears of values that can't be sealed. */
 export interface Unsealable {
-  bytes(bytes: Uint8Array): void;
+  /** Bytes, a buffer or a URL. */
+  scalar(value: object): void;
   /** A proxy, of a library for observable state mostly: freezing it is refused, or breaks it. */
   proxy(proxy: object): void;
 }
@@ -82,7 +83,7 @@ export function seal(
     else if (kind === Kind.set) refuse(value, SET_METHODS);
     else if (types.isDate(value)) refuse(value, DATE_METHODS);
     else if (kind !== Kind.scalar) Object.freeze(value);
-    else if (!(value instanceof URL)) unsealable.bytes(bytesOf(value as ArrayBufferView));
+    else unsealable.scalar(value);
   });
 }
 

@@ -2,6 +2,7 @@
 import { createContext, runInContext } from 'node:vm';
 import { ConflictError } from '../../src/errors';
 import { oidOf, persistent, StaleValueError, statusOf, value } from '../../src/persistence/index';
+import { collectGarbage } from '../garbage';
 import { MapJar, Records } from './map-jar';
 
 @value('values.Money')
@@ -332,14 +333,27 @@ describe('what a dropped state reached', () => {
     expect(held).toEqual(make());
   });
 
-  test('bytes changed afterwards are noticed at the next commit', () => {
-    const { box, jar } = stored(Uint8Array.of(1, 2));
-    const held = box.a as Uint8Array;
-    jar.cache.minimize();
-    held[0] = 7;
-    expect(() => jar.commit()).toThrow(StaleValueError);
-    expect(box.a).toEqual(Uint8Array.of(1, 2));
-  });
+  test.each<[string, () => object, (held: never) => void]>([
+    ['bytes', () => Buffer.of(1, 2), (held: Buffer) => void (held[0] = 7)],
+    ['floats', () => new Float64Array(2), (held: Float64Array) => void (held[0] = 7)],
+    ['a buffer', () => new ArrayBuffer(2), (held: ArrayBuffer) => void (new Uint8Array(held)[0] = 7)],
+    ['a URL', () => new URL('http://a.example/'), (held: URL) => void (held.pathname = '/b')],
+  ])(
+    '%s changed afterwards are noticed at the next commit, were it in an hour',
+    async (_name, make, change) => {
+      const { box, jar } = stored({ inside: make() });
+      const held = (box.a as { inside: object }).inside;
+      jar.cache.minimize();
+      // What weak references lead to stays until the end of the task.
+      await new Promise(setImmediate);
+      collectGarbage();
+      jar.commit();
+      change(held as never);
+      expect(() => jar.commit()).toThrow(StaleValueError);
+      expect(box.a).toEqual({ inside: make() });
+      jar.commit();
+    },
+  );
 
   test('putting it back after an eviction stores a copy that can be changed', () => {
     const { box, jar, again } = stored([1, [2]], new Map([[1, new Date(3)]]));

@@ -1,10 +1,11 @@
 import { InvalidArgumentError } from '../errors';
+import { isReference } from '../persistence/index';
 import { Collection } from './collection';
 import { Mode } from './iterators';
 import { NO_KEY } from './key-kinds';
 import { compareKeys, describeKey } from './key-order';
 import { walkAll } from './leaf-walk';
-import type { TreeNode } from './node';
+import { contentOf, type TreeNode } from './node';
 import { firstLeaf, locate } from './positions';
 import { remove } from './remove';
 import * as operations from './set-operations';
@@ -132,10 +133,14 @@ export abstract class Mapping<K, V> extends Collection<K> implements Iterable<[K
     const found: [unknown, unknown][] = [];
     for (const walk = walkAll(this); walk.content !== undefined; walk.advance()) {
       const { keys, slots } = walk.content;
+      const leaf = walk.leaf!;
+      if (kind.letter === 'O') leaf.valuesAhead(walk.content, walk.from, walk.to);
       for (let i = walk.from; i < walk.to; i++) {
-        if (compareKeys(slots[i], least) < 0) continue;
-        const value = kind.arithmetic ? kind.arithmetic.normalise(slots[i], least) : slots[i];
-        found.push([value, keys[i]]);
+        // A leaf hands out what can be followed, or changed.
+        let value = isReference(slots[i]) ? leaf.value(contentOf(leaf), i) : slots[i];
+        if (compareKeys(value, least) < 0) continue;
+        if (kind.letter === 'O') value = leaf.value(contentOf(leaf), i);
+        found.push([kind.arithmetic ? kind.arithmetic.normalise(value, least) : value, keys[i]]);
       }
     }
     found.sort((a, b) => -(compareKeys(a[0], b[0]) || this.keyKind.compare(a[1], b[1])));

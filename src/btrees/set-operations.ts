@@ -10,9 +10,9 @@ import type { KeyArray } from './key-search';
 import { describeKey, describeType } from './key-order';
 import { NO_KEY } from './key-kinds';
 import { LeafWalk, walkAll } from './leaf-walk';
-import { emptyNode, TreeNode, type NodeClass } from './node';
+import { contentOf, emptyNode, TreeNode, type NodeClass } from './node';
 import { areNumbers, KeyCollector } from './typed-keys';
-import type { Arithmetic } from './value-kinds';
+import type { Arithmetic, ValueKind } from './value-kinds';
 
 /** An argument of a set operation, before it is looked at. */
 export type Operand = unknown;
@@ -123,12 +123,15 @@ class Source {
   at = 0;
   end = 0;
   readonly #walk: LeafWalk | undefined;
+  /** Whether values are handed out by their leaves, which follow and watch them. */
+  readonly #isHandedOut: boolean;
 
-  constructor(walk: LeafWalk | undefined, keys: KeyArray, length: number, valued: boolean) {
+  constructor(walk: LeafWalk | undefined, keys: KeyArray, length: number, values: ValueKind | undefined) {
     this.#walk = walk;
+    this.#isHandedOut = values?.letter === 'O';
     this.keys = keys;
     this.end = length;
-    this.values = valued ? [] : undefined;
+    this.values = values === undefined ? undefined : [];
     if (walk !== undefined) this.#read(walk);
   }
 
@@ -142,7 +145,10 @@ class Source {
 
   /** The value; 1 for what has none. */
   get value(): unknown {
-    return this.values === undefined ? 1 : this.values[this.at];
+    if (this.values === undefined) return 1;
+    if (!this.#isHandedOut) return this.values[this.at];
+    const leaf = this.#walk!.leaf!;
+    return leaf.value(contentOf(leaf), this.at);
   }
 
   advance(): void {
@@ -164,7 +170,9 @@ class Source {
     this.end = walk.to;
     if (walk.content === undefined) return;
     this.keys = walk.content.keys;
-    if (this.values !== undefined) this.values = walk.content.slots;
+    if (this.values === undefined) return;
+    this.values = walk.content.slots;
+    if (this.#isHandedOut) walk.leaf!.valuesAhead(walk.content, this.at, this.end);
   }
 }
 
@@ -330,7 +338,7 @@ function keysOf(family: Family, operand: Operand): Source {
 
 function collectionOf(family: Family, operand: Operand, valued: boolean): Source {
   if (operand instanceof TreeNode && operand.family === family) {
-    return new Source(walkAll(operand), [], 0, valued && operand.valueKind !== undefined);
+    return new Source(walkAll(operand), [], 0, valued ? operand.valueKind : undefined);
   }
   const found = operand instanceof TreeNode ? `a ${operand.constructor.name}` : describeType(operand);
   throw new InvalidArgumentError(
@@ -339,7 +347,7 @@ function collectionOf(family: Family, operand: Operand, valued: boolean): Source
 }
 
 function sourceOf(family: Family, keys: unknown[]): Source {
-  return new Source(undefined, packed(family, keys), keys.length, false);
+  return new Source(undefined, packed(family, keys), keys.length, undefined);
 }
 
 /** In order, each once. */

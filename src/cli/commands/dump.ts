@@ -5,6 +5,7 @@ import { requireCapability } from '../../storage/index';
 import { countOf } from '../arguments';
 import { databaseUrl, withStorage, type Context } from '../context';
 import { explain, oneLine } from '../output';
+import { stateJson } from '../state-json';
 
 /** Options of `zodb dump`. */
 export interface DumpCommandOptions {
@@ -60,12 +61,7 @@ function show(context: Context, oid: Oid, tid: Tid, data: Uint8Array | null): vo
   const decoded = data === null ? undefined : decode(data);
   const size = data?.length ?? 0;
   if (context.json) {
-    context.out(
-      `${JSON.stringify(
-        { oid: formatOid(oid), tid: formatTid(tid), size, ...decoded },
-        (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value),
-      )}\n`,
-    );
+    context.out(`${stateJson({ oid: formatOid(oid), tid: formatTid(tid), size, ...decoded })}\n`);
     return;
   }
   if (decoded === undefined) context.out(`${formatOid(oid)} ${formatTid(tid)} deleted\n`);

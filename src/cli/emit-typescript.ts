@@ -52,7 +52,7 @@ function emitClass(
   const { module, name, fields, optional, objects } = each;
   const lines = [...fields].map(([field, types]) => {
     const type = union(Array.from(types, (text) => resolveTypes(text, names, imports)));
-    const key = /^[A-Za-z_$][\w$]*$/.test(field) ? field : quoted(field);
+    const key = keyOf(field);
     return `  ${key}${optional.has(field) ? '?' : '!'}: ${type};`;
   });
   const head = `export class ${names.get(`${module}.${name}`)!}`;
@@ -62,6 +62,12 @@ function emitClass(
     ...(lines.length === 0 ? [`${head} {}`] : [`${head} {`, ...lines, '}']),
     '',
   ].join('\n');
+}
+
+function keyOf(field: string): string {
+  // As a name of a field TypeScript takes it only where it might be computed.
+  if (field === 'constructor') return "['constructor']";
+  return /^[A-Za-z_$][\w$]*$/.test(field) ? field : quoted(field);
 }
 
 /** What the fields alone don't say. */

@@ -58,6 +58,28 @@ test('a field of every collection has a type that compiles', () => {
   expect(complaints(text)).toEqual([]);
 });
 
+test('fields of any name compile', () => {
+  const names = [
+    'constructor',
+    'get',
+    'static',
+    'class',
+    'content type',
+    "it's",
+    'Ünï',
+    'a\nb',
+    '\u2028',
+    '1',
+    '',
+    'name',
+    'length',
+    '#x',
+    '\ud800',
+  ];
+  const text = surveyed({ Odd: Object.fromEntries(names.map((name) => [name, 1])), Ünï: { a: 1 } });
+  expect(complaints(text)).toEqual([]);
+});
+
 test('states of slots are fields, and what is none is remarked upon', () => {
   expect(
     surveyed({ Both: Object.freeze([{ a: 1 }, { b: 'x' }]), Own: Object.freeze([1, 2, 3]), Nothing: null }),

@@ -111,6 +111,16 @@ test('history lists transactions, or the revisions of an object', () => {
   expect(zodb(['history', oid, path]).out).toContain('second thoughts');
 });
 
+test.each(['history', 'refs'])(
+  '%s of a database and then an oid is refused, not answered without the oid',
+  (command) => {
+    const { oid } = fill();
+    const { code, out, err } = zodb([command, path, oid]);
+    expect([code, out]).toEqual([2, '']);
+    expect(err).toContain('The oid comes before the database');
+  },
+);
+
 test('undo takes a transaction back', () => {
   const { oid, tids } = fill();
   expect(json(['undo', tids[2]!, path]).objects).toEqual([oid]);

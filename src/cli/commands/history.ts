@@ -1,6 +1,6 @@
-import { dateOfTid, formatTid, parseOid, type Tid } from '../../ids';
+import { dateOfTid, formatTid, type Tid } from '../../ids';
 import { requireCapability, type TransactionInfo } from '../../storage/index';
-import { countOf } from '../arguments';
+import { countOf, oidFirst } from '../arguments';
 import { databaseUrl, withStorage, type Context } from '../context';
 import { printRows } from '../output';
 
@@ -15,7 +15,7 @@ export async function history(
   args: readonly string[],
   { limit }: HistoryCommandOptions,
 ): Promise<void> {
-  const [oid, given] = isOid(args[0]) ? [parseOid(args[0]!), args[1]] : [undefined, args[0]];
+  const [oid, given] = oidFirst(args);
   const count = countOf('limit', limit);
   await withStorage(databaseUrl(given, context.env), 'read', (storage) => {
     if (oid === undefined) {
@@ -49,8 +49,4 @@ export function describe({ tid, meta }: TransactionInfo): Record<string, unknown
 
 function timeText(tid: Tid): string {
   return dateOfTid(tid).toISOString();
-}
-
-function isOid(text: string | undefined): boolean {
-  return text !== undefined && /^(0x[0-9a-f]+|\d+)$/i.test(text);
 }

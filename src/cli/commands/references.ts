@@ -2,6 +2,7 @@ import { POSKeyError } from '../../errors';
 import { formatOid, parseOid, ROOT_OID, type Oid } from '../../ids';
 import { className, references } from '../../record/index';
 import { requireCapability, type Storage } from '../../storage/index';
+import { oidFirst } from '../arguments';
 import { databaseUrl, EXIT, withStorage, type Context } from '../context';
 import { printRows } from '../output';
 import { placeOfReference } from '../place-in-record';
@@ -127,10 +128,4 @@ function classOf(data: Uint8Array): string {
   } catch {
     return '(no record)';
   }
-}
-
-/** An oid and a database, where both may be missing: an oid looks like one. */
-function oidFirst([first, second]: readonly string[]): [Oid | undefined, string | undefined] {
-  if (first === undefined) return [undefined, undefined];
-  return /^(0x[0-9a-f]+|\d+)$/i.test(first) ? [parseOid(first), second] : [undefined, first];
 }

@@ -17,7 +17,7 @@ export interface PostgresStorageOptions {
 /** {@link PostgresStorageOptions}, checked and complete. */
 export type ResolvedOptions = Required<PostgresStorageOptions>;
 
-export const OPTION_NAMES = ['schema', 'readOnly', 'create', 'lockTimeout', 'callTimeout'];
+const OPTION_NAMES = ['schema', 'readOnly', 'create', 'lockTimeout', 'callTimeout'];
 /** Longer names are cut off by PostgreSQL, without a word. */
 const LONGEST_NAME = 63;
 /** The longest time that a timer of Node or PostgreSQL takes. */

@@ -131,5 +131,8 @@ else {
     expect(JSON.parse(zodb('--json', 'info', url))).toMatchObject({ objects: 2 });
     expect(JSON.parse(zodb('--json', 'pack', url))).toMatchObject({ revisions: 2 });
     expect(zodb('dump', url)).toBe(zodb('dump', file));
+    const main = join(__dirname, '../../../dist/cli/main.js');
+    const { status, stderr } = spawnSync(process.execPath, [main, 'check', url], { encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('zodb refs') });
   });
 }

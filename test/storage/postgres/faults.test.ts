@@ -182,6 +182,7 @@ else {
         expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
       );
     }
+    expect(() => openStorage(`${server.url}&shcema=x`)).toThrow('no option "shcema"');
     expect(() => openStorage('postgres:not a url')).toThrow(
       expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
     );

@@ -9,6 +9,8 @@ const MOST = 100_000;
 /** What was committed after a tid. */
 export interface Changes {
   readonly last: Tid;
+  /** How often objects were removed so far. */
+  readonly removals: number;
   /** Each transaction with its oids, in order; `undefined` when there are too many. */
   readonly transactions: readonly (readonly [Tid, readonly Oid[]])[] | undefined;
 }
@@ -20,36 +22,41 @@ export function* changesAfter(
   since: Tid | undefined,
   place?: Place,
 ): ServerWork<Changes> {
-  const { txn, revision } = schema;
+  const { txn, revision, meta } = schema;
+  const removed = `FROM ${meta} AS m`;
   if (since === undefined) {
     const rows = yield {
       channel,
       name: 'last',
-      text: `SELECT max(tid) FROM ${txn}`,
+      text: `SELECT m.value, (SELECT max(tid) FROM ${txn}) ${removed} WHERE m.name = 'removals'`,
       values: [],
       ...(place && { place }),
     };
     rows.next();
-    return { last: rows.optionalTid() ?? ZERO_TID, transactions: [] };
+    return { removals: rows.number(), last: rows.optionalTid() ?? ZERO_TID, transactions: [] };
   }
+  // One row at least: the number of removals comes with each poll.
   const rows = yield {
     channel,
     name: 'changes',
-    text: `SELECT t.tid, r.oid FROM ${txn} AS t LEFT JOIN ${revision} AS r ON r.tid = t.tid WHERE t.tid > $1 ORDER BY t.tid LIMIT ${MOST + 1}`,
+    text: `SELECT m.value, c.tid, c.oid ${removed} LEFT JOIN (
+        SELECT t.tid, r.oid FROM ${txn} AS t LEFT JOIN ${revision} AS r ON r.tid = t.tid WHERE t.tid > $1 ORDER BY t.tid LIMIT ${MOST + 1}
+      ) AS c ON true WHERE m.name = 'removals' ORDER BY c.tid`,
     values: [since],
     ...(place && { place }),
   };
   const transactions: [Tid, Oid[]][] = [];
+  let removals = 0;
   let count = 0;
   while (rows.next()) {
-    if (++count > MOST) {
-      const { last } = yield* changesAfter(schema, channel, undefined, place);
-      return { last, transactions: undefined };
-    }
-    const tid = rows.tid();
+    if (++count > MOST)
+      return { ...(yield* changesAfter(schema, channel, undefined, place)), transactions: undefined };
+    removals = rows.number();
+    const tid = rows.optionalTid();
+    if (tid === undefined) break;
     if (transactions.at(-1)?.[0] !== tid) transactions.push([tid, []]);
     const oid = rows.optionalOid();
     if (oid !== undefined) transactions.at(-1)![1].push(oid);
   }
-  return { last: transactions.at(-1)?.[0] ?? since, transactions };
+  return { last: transactions.at(-1)?.[0] ?? since, removals, transactions };
 }

@@ -2,20 +2,22 @@
  * A commit: what a transaction will add is collected, and checked when it votes. From the vote on it has the commit lock, which makes commits of all
  * programs follow one another; nothing of it is to be seen before PostgreSQL has it safe.
  */
-import { ConflictError, POSKeyError, ReadConflictError, StorageTransactionError } from '../../errors';
+import { ConflictError, POSKeyError, StorageTransactionError } from '../../errors';
 import { laterThan, newTid, oidToBytes, ZERO_TID, type Oid, type Tid } from '../../ids';
 import type { BlobSource, TransactionStatus } from '../interfaces';
 import { mergeConflict } from '../merge-conflict';
 import type { TransactionMetaData } from '../transaction-meta';
 import { dropSource, storeContent } from './blob-contents';
 import { changesAfter } from './changes';
+import { checkExistence, checkRead, newestQuery, readNewest, type Newest } from './commit-checks';
 import type { News } from './news';
 import type { OidSource } from './oid-source';
 import { bigintArray, byteaArray, oidArray, oidParameter } from './rows';
 import type { Revision } from './revisions';
-import type { Schema } from './schema';
+import { removed, type Schema } from './schema';
 import type { ServerWork, Statement } from './server';
 import { Channel, type Place } from './server-worker';
+import { isKept } from './transactions';
 
 /** Bytes of records that go to the server at once. */
 const BATCH = 4 << 20;
@@ -61,6 +63,9 @@ export class PendingTransaction {
   #isAborted = false;
   #last = ZERO_TID;
   #added = 0;
+  /** How often objects were removed: as it was known when this began, and as it was when it got the lock. */
+  readonly #knownRemovals: number | undefined;
+  #removals = 0;
 
   constructor(
     meta: TransactionMetaData,
@@ -72,6 +77,7 @@ export class PendingTransaction {
     this.#around = around;
     this.#wantedTid = tid;
     this.#status = status;
+    this.#knownRemovals = around.news.removals;
   }
 
   /** Whether it has a transaction of PostgreSQL open. */
@@ -145,6 +151,7 @@ export class PendingTransaction {
     const changes = yield* changesAfter(schema, Channel.commit, this.#around.news.last, this.#at('inside'));
     this.#around.news.tell(changes);
     this.#last = changes.last;
+    this.#removals = changes.removals;
     this.tid = this.#wantedTid === undefined ? newTid(this.#last) : laterThan(this.#wantedTid, this.#last);
   }
 
@@ -159,21 +166,36 @@ export class PendingTransaction {
       change.blob = yield* storeContent(schema, change.source, this.#at('inside'));
     }
     yield* this.lock();
-    const newest = yield* this.newest([...this.changes.keys(), ...this.#checked.keys(), ...this.#referred]);
-    this.#check(newest);
+    // What existed when the references were checked may be gone by now.
+    if (this.#knownRemovals !== undefined && this.#removals !== this.#knownRemovals) this.#referToAll();
+    const asked = [...this.changes.keys(), ...this.#checked.keys(), ...this.#referred];
+    const newest =
+      asked.length === 0
+        ? new Map<Oid, Newest>()
+        : readNewest(yield this.#inside(newestQuery(schema), [oidArray(asked)], 'newest'));
+    checkRead(newest, this.#checked);
+    checkExistence(newest, this.#referred, this.changes);
     for (const [oid, change] of this.changes) yield* this.#settle(oid, change, newest.get(oid));
     for (const [oid, { data }] of this.changes) {
       const was = newest.get(oid)?.isDeleted === false;
       if (was !== (data !== null)) this.#added += was ? -1 : 1;
     }
+    if (this.removesObjects) yield this.#inside(removed(schema), []);
     yield* this.#writeTransaction();
     yield* this.#writeRevisions();
     return this.resolved;
   }
 
+  /** Whether it leaves fewer objects. */
+  get removesObjects(): boolean {
+    for (const { data } of this.changes.values()) if (data === null) return true;
+    return false;
+  }
+
   *finish(): ServerWork<void> {
     this.#isBegun = false;
     yield { channel: Channel.commit, place: this.#at('end'), text: 'COMMIT' };
+    if (this.removesObjects) this.#around.news.removed(this.#removals + 1);
   }
 
   *abort(): ServerWork<void> {
@@ -184,42 +206,7 @@ export class PendingTransaction {
     yield { channel: Channel.commit, place: this.#at('end'), text: 'ROLLBACK' };
   }
 
-  /** The newest revisions of objects: their tids, and whether they are deletions. */
-  *newest(oids: readonly Oid[]): ServerWork<Map<Oid, { readonly tid: Tid; readonly isDeleted: boolean }>> {
-    const found = new Map<Oid, { readonly tid: Tid; readonly isDeleted: boolean }>();
-    if (oids.length === 0) return found;
-    const rows = yield this.#inside(
-      `SELECT wanted.oid, r.tid, r.state IS NULL FROM unnest($1::bigint[]) AS wanted (oid)
-        CROSS JOIN LATERAL (SELECT tid, state FROM ${this.#around.schema.revision} WHERE oid = wanted.oid ORDER BY tid DESC LIMIT 1) AS r`,
-      [oidArray(oids)],
-      'newest',
-    );
-    while (rows.next()) found.set(rows.oid(), { tid: rows.tid(), isDeleted: rows.text() === 't' });
-    return found;
-  }
-
-  #check(newest: ReadonlyMap<Oid, { readonly tid: Tid; readonly isDeleted: boolean }>): void {
-    for (const [oid, serial] of this.#checked) {
-      const current = newest.get(oid);
-      if (current === undefined || current.isDeleted) throw new POSKeyError(oid);
-      if (current.tid !== serial)
-        throw new ReadConflictError(undefined, { oid, serials: [current.tid, serial] });
-    }
-    for (const oid of this.#referred) {
-      const current = newest.get(oid);
-      if ((current === undefined || current.isDeleted) && !this.changes.has(oid)) {
-        throw new ReadConflictError('An object that this transaction refers to was removed meanwhile.', {
-          oid,
-        });
-      }
-    }
-  }
-
-  *#settle(
-    oid: Oid,
-    change: Change,
-    current: { readonly tid: Tid; readonly isDeleted: boolean } | undefined,
-  ): ServerWork<void> {
+  *#settle(oid: Oid, change: Change, current: Newest | undefined): ServerWork<void> {
     const { serial, data } = change;
     if (serial === undefined) return;
     if (data === null) {
@@ -275,8 +262,8 @@ export class PendingTransaction {
 
   /** Whether a transaction can be undone, and the oids that it wrote. */
   *written(tid: Tid): ServerWork<readonly Oid[] | undefined> {
-    const { txn, revision } = this.#around.schema;
-    const known = yield this.#inside(`SELECT 1 FROM ${txn} WHERE tid = $1 AND NOT packed`, [tid]);
+    const { txn, revision, meta } = this.#around.schema;
+    const known = yield this.#inside(`SELECT 1 FROM ${txn} WHERE tid = $1 AND ${isKept(meta)}`, [tid]);
     if (!known.next()) return undefined;
     const rows = yield this.#inside(`SELECT oid FROM ${revision} WHERE tid = $1 ORDER BY oid`, [tid]);
     const oids: Oid[] = [];
@@ -344,6 +331,14 @@ export class PendingTransaction {
     const bytes = Buffer.allocUnsafe(oids.length * 8);
     for (let i = 0; i < oids.length; i++) oidToBytes(oids[i]!, bytes, i * 8);
     return bytes;
+  }
+
+  #referToAll(): void {
+    for (const change of this.changes.values()) {
+      if (change.serial === undefined || change.data === null) continue;
+      change.references ??= this.#ask(change.data);
+      if (change.references !== undefined) this.refersTo(change.references);
+    }
   }
 
   #ask(data: Uint8Array): readonly Oid[] | undefined {

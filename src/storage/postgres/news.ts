@@ -14,6 +14,8 @@ interface OwnCommit {
 /** What instances and the host have been told of: every commit once, in order. */
 export class News {
   host: StorageHost | undefined;
+  /** How often objects were removed, as far as is known here; `undefined` before the first look. */
+  removals: number | undefined;
   readonly #adapter: MvccAdapter;
   #last: Tid | undefined;
   /** The commit whose end is on its way: whoever hears of it first must know that it is ours. */
@@ -40,8 +42,14 @@ export class News {
     this.#last = tid;
   }
 
+  /** Objects were removed, so often by now. */
+  removed(removals: number): void {
+    if (this.removals === undefined || removals > this.removals) this.removals = removals;
+  }
+
   /** Tells what others committed. */
-  tell({ last, transactions }: Changes): void {
+  tell({ last, removals, transactions }: Changes): void {
+    this.removed(removals);
     const known = this.#last;
     // Another call may have told of it meanwhile.
     if (known !== undefined && last <= known) return;

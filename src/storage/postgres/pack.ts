@@ -1,260 +1,152 @@
 /**
- * Removes what nobody needs any more, while others read and commit. What is reachable is followed object by object from the root and from all
- * that was committed after the pack time; then objects are gone through a page at a time, each page in a transaction of its own that has the commit lock:
- * what was committed since is followed first, so that nothing is removed that somebody began to refer to meanwhile.
+ * Removes what nobody needs any more, while others read and commit. A pack that was killed is simply done again.
+ *
+ * 1. What is reachable is followed object by object from the root and from all that was committed after the pack time (pack-marks.ts).
+ * 2. What is not is doomed, all at once, with the commit lock, after what was committed meanwhile was followed too. From then on no
+ *    commit may refer to it. So it does not matter in which order it goes: nobody begins to refer to an object of which a part is gone.
+ * 3. Objects are gone through a page at a time, each page in a transaction of its own that has the commit lock.
+ * 4. Transactions that keep nothing go.
  */
-import { LockError, StorageError } from '../../errors';
-import { oidFromBytes, ROOT_OID, type Oid, type Tid } from '../../ids';
-import type { PackOptions, PackReport, StorageHost } from '../interfaces';
+import { InvalidArgumentError } from '../../errors';
+import { ROOT_OID, tidFromTime, ZERO_TID, type Oid, type Tid } from '../../ids';
+import type { PackOptions, PackReport } from '../interfaces';
 import { OidSet } from '../sqlite/oid-set';
 import type { Steps } from '../steps';
+import { isRetained, PackMarks } from './pack-marks';
+import { PackSession, type PackWork } from './pack-session';
 import { oidArray, oidParameter } from './rows';
-import type { Schema } from './schema';
-import type { Server, Statement } from './server';
-import { Channel, type Place } from './server-worker';
+import { removed } from './schema';
+import { Channel } from './server-worker';
 
-/** Objects followed or swept at once. */
+/** Objects swept at once. */
 const PAGE = 500;
-/** Milliseconds for which a page waits for the commit lock before others have their turn. */
-const PATIENCE = 100;
+/** Transactions looked at at once. */
+const TRANSACTIONS = 5_000;
 
-/** What a pack works with. */
-export interface PackWork {
-  readonly server: Server;
-  readonly schema: Schema;
-  readonly host: StorageHost | undefined;
-  readonly lockTimeout: number;
-}
-
-/** Packs up to and including `packTid`. */
-export function* packSteps(work: PackWork, packTid: Tid, last: Tid, options: PackOptions): Steps<PackReport> {
-  const pack = new Pack(work, packTid, last, options.dryRun ?? false);
-  pack.acquire();
+/** Packs; `last` is the newest transaction. */
+export function* packSteps(work: PackWork, last: Tid, options: PackOptions): Steps<PackReport> {
+  const { time = Infinity } = options;
+  if (Number.isNaN(time))
+    throw new InvalidArgumentError(`The pack time must be in milliseconds, not ${time}.`);
+  const rows = work.server.call({
+    channel: Channel.read,
+    text: `SELECT max(tid) FROM ${work.schema.txn} WHERE tid <= $1`,
+    // Tids may run ahead of the clock: "now" means everything that is committed.
+    values: [time >= Date.now() ? last : tidFromTime(time)],
+  });
+  rows.next();
+  const packTid = rows.optionalTid();
+  if (packTid === undefined) return { revisions: 0, objects: 0, blobs: 0, bytes: 0 };
+  const session = new PackSession(work);
+  session.acquire();
   try {
-    return yield* pack.run(options);
+    return yield* new Pack(session, packTid, last, options.dryRun ?? false).run(options);
   } finally {
-    pack.release();
+    session.release();
   }
-}
-
-export function packIsUnderWay(): StorageError {
-  return new StorageError('A pack of this storage is under way.', { code: 'PACKING' });
 }
 
 class Pack {
-  readonly #work: PackWork;
+  readonly #session: PackSession;
   readonly #packTid: Tid;
+  readonly #last: Tid;
   readonly #isDry: boolean;
-  readonly #marked = new OidSet();
-  readonly #transaction: number;
-  readonly #place: Place;
-  /** Everything up to here has been followed. */
-  #seen: Tid;
+  readonly #doomed = new OidSet();
   readonly #report = { revisions: 0, objects: 0, blobs: 0, bytes: 0 };
 
-  constructor(work: PackWork, packTid: Tid, last: Tid, isDry: boolean) {
-    this.#work = work;
+  constructor(session: PackSession, packTid: Tid, last: Tid, isDry: boolean) {
+    this.#session = session;
     this.#packTid = packTid;
+    this.#last = last;
     this.#isDry = isDry;
-    this.#seen = last;
-    this.#transaction = work.server.newTransaction();
-    this.#place = { transaction: this.#transaction, role: 'inside' };
-  }
-
-  /** One pack at a time, in all programs. The lock goes with the connection. */
-  acquire(): void {
-    const text = `SELECT pg_try_advisory_lock(${this.#work.schema.packLock})`;
-    const rows = this.#work.server.call({
-      channel: Channel.pack,
-      place: { transaction: this.#transaction, role: 'begin' },
-      text,
-    });
-    rows.next();
-    if (rows.text() !== 't') throw packIsUnderWay();
-  }
-
-  release(): void {
-    try {
-      this.#query(`SELECT pg_advisory_unlock(${this.#work.schema.packLock})`);
-    } catch (error) {
-      // A connection that is lost has no locks, a closed storage no connection.
-      if (!(error instanceof Error)) throw error;
-    }
   }
 
   *run({ gc = true, roots = [] }: PackOptions): Steps<PackReport> {
-    const { schema } = this.#work;
-    const total = this.#number(
+    const { schema } = this.#session;
+    const total = this.#session.number(
       `SELECT coalesce((SELECT objects FROM ${schema.txn} ORDER BY tid DESC LIMIT 1), 0)`,
     );
-    const isFollowed = gc && this.#hasRoot();
-    if (isFollowed) yield* this.#markAll([ROOT_OID, ...roots], total);
+    let marks: PackMarks | undefined;
+    // Without a root everything would be garbage.
+    if (gc && this.#session.query(`SELECT 1 FROM ${schema.revision} WHERE oid = 0 LIMIT 1`).next()) {
+      marks = new PackMarks(this.#session, this.#packTid, this.#last);
+      yield* marks.run([ROOT_OID, ...roots], total);
+    }
     if (!this.#isDry) {
-      // From here on a snapshot that is older may miss revisions, and knows why.
-      this.#query(`UPDATE ${schema.meta} SET value = greatest(value, $1) WHERE name = 'packed_to'`, [
+      // From here on a snapshot that is older may miss revisions, and knows why; and what was committed before can't be undone.
+      this.#session.query(`UPDATE ${schema.meta} SET value = greatest(value, $1) WHERE name = 'packed_to'`, [
         this.#packTid,
       ]);
     }
-    yield* this.#sweepAll(isFollowed, total);
+    if (marks !== undefined) yield* this.#doom(marks, total);
+    yield* this.#sweepAll(total);
     if (!this.#isDry) yield* this.#forgetTransactions();
     return { ...this.#report };
   }
 
-  #hasRoot(): boolean {
-    return this.#query(`SELECT 1 FROM ${this.#work.schema.revision} WHERE oid = 0 LIMIT 1`).next();
-  }
-
-  *#markAll(roots: readonly Oid[], total: number): Steps<void> {
-    const { revision } = this.#work.schema;
-    yield* this.#following(roots, total);
-    for (let after: string | undefined; ;) {
-      const rows = this.#query(
-        `SELECT DISTINCT oid FROM ${revision} WHERE tid > $1 ${after === undefined ? '' : 'AND oid > $2'} ORDER BY oid LIMIT ${PAGE}`,
-        after === undefined ? [this.#packTid] : [this.#packTid, after],
-      );
-      const oids: Oid[] = [];
-      while (rows.next()) oids.push(rows.oid());
-      yield* this.#following(oids, total);
-      if (oids.length < PAGE) return;
-      after = oidParameter(oids.at(-1)!);
+  *#doom(marks: PackMarks, total: number): Steps<void> {
+    const { schema } = this.#session;
+    const unmarked = yield* marks.unmarked(total);
+    if (this.#isDry) {
+      for (const oid of unmarked) this.#doomed.add(oid);
+      return;
     }
+    // A pack that was killed left them.
+    const left = this.#session.query(`SELECT oid FROM ${schema.doomed}`);
+    while (left.next()) this.#doomed.add(left.oid());
+    if (unmarked.length === 0) return;
+    let removals = 0;
+    yield* this.#session.locked('mark', 'COMMIT', () => {
+      marks.catchUp();
+      const doomed = unmarked.filter((oid) => !marks.has(oid));
+      this.#session.query(`INSERT INTO ${schema.doomed} SELECT unnest($1::bigint[]) ON CONFLICT DO NOTHING`, [
+        oidArray(doomed),
+      ]);
+      removals = this.#session.number(removed(schema));
+      for (const oid of doomed) this.#doomed.add(oid);
+    });
+    this.#session.removed(removals);
   }
 
-  *#following(oids: readonly Oid[], total: number): Steps<void> {
-    const unmarked = oids.filter((oid) => this.#marked.add(oid));
-    for (const done of this.#follow(unmarked)) yield { phase: 'mark', done, total };
-  }
-
-  /** Marks all that the retained revisions of these objects lead to. */
-  *#follow(found: Oid[]): Generator<number, void, void> {
-    while (found.length > 0) {
-      const page = found.splice(-PAGE);
-      const rows = this.#query(
-        `SELECT r.oid, r.refs, CASE WHEN r.refs IS NULL THEN r.state END FROM unnest($1::bigint[]) AS wanted (oid)
-          JOIN ${this.#work.schema.revision} AS r ON r.oid = wanted.oid WHERE ${this.#isRetained('r')}`,
-        [oidArray(page), this.#packTid],
-      );
-      while (rows.next()) {
-        rows.oid();
-        const refs = rows.bytes();
-        const state = rows.bytes();
-        if (refs !== null)
-          for (let at = 0; at < refs.length; at += 8) this.#mark(oidFromBytes(refs, at), found);
-        else if (state !== null && this.#work.host)
-          for (const oid of this.#work.host.references(state)) this.#mark(oid, found);
-      }
-      yield this.#marked.size;
-    }
-  }
-
-  #mark(oid: Oid, found: Oid[]): void {
-    if (this.#marked.add(oid)) found.push(oid);
-  }
-
-  /** A revision is retained unless another one of the same object came at or before the pack time ($2). */
-  #isRetained(alias: string): string {
-    return `NOT EXISTS (SELECT 1 FROM ${this.#work.schema.revision} AS later WHERE later.oid = ${alias}.oid AND later.tid > ${alias}.tid AND later.tid <= $2)`;
-  }
-
-  *#sweepAll(isFollowed: boolean, total: number): Steps<void> {
-    const { revision } = this.#work.schema;
+  *#sweepAll(total: number): Steps<void> {
+    const { revision } = this.#session.schema;
     let done = 0;
     for (let after: string | undefined; ;) {
-      const rows = this.#query(
+      const rows = this.#session.query(
         `SELECT DISTINCT oid FROM ${revision} ${after === undefined ? '' : 'WHERE oid > $1'} ORDER BY oid LIMIT ${PAGE}`,
         after === undefined ? [] : [after],
       );
       const oids: Oid[] = [];
       while (rows.next()) oids.push(rows.oid());
-      if (oids.length > 0) yield* this.#sweepPage(oids, isFollowed, done, total);
+      if (oids.length > 0) {
+        const remove = (): void => this.#remove(oids);
+        yield* this.#session.locked('sweep', this.#isDry ? 'ROLLBACK' : 'COMMIT', remove);
+      }
       done += oids.length;
-      yield { phase: 'sweep', done, total };
+      yield { phase: 'sweep', done: Math.min(done, total), total };
       if (oids.length < PAGE) return;
       after = oidParameter(oids.at(-1)!);
     }
   }
 
-  *#sweepPage(oids: readonly Oid[], isFollowed: boolean, done: number, total: number): Steps<void> {
-    const end = performance.now() + this.#work.lockTimeout;
-    while (!this.#begin()) {
-      if (performance.now() > end) {
-        throw new LockError(
-          'The pack waits for a commit that does not end. What it removed so far stays removed; pack again.',
-          {
-            code: 'LOCK_TIMEOUT',
-            retryable: true,
-          },
-        );
-      }
-      yield { phase: 'sweep', done, total };
-    }
-    try {
-      if (isFollowed) this.#followNew();
-      this.#remove(oids, isFollowed);
-      this.#query(this.#isDry ? 'ROLLBACK' : 'COMMIT');
-    } catch (error) {
-      this.#rollback();
-      throw error;
-    }
-  }
-
-  /** Begins a transaction that has the commit lock; false when somebody else has it. */
-  #begin(): boolean {
-    const { server, schema } = this.#work;
-    try {
-      server.call({
-        channel: Channel.pack,
-        place: this.#place,
-        text: `BEGIN; SET LOCAL lock_timeout = ${PATIENCE}; SELECT pg_advisory_xact_lock(${schema.commitLock})`,
-      });
-      return true;
-    } catch (error) {
-      this.#rollback();
-      if (error instanceof LockError) return false;
-      throw error;
-    }
-  }
-
-  #rollback(): void {
-    try {
-      this.#query('ROLLBACK');
-    } catch (error) {
-      // Without a connection there is no transaction either.
-      if (!(error instanceof Error)) throw error;
-    }
-  }
-
-  /** What was committed since may refer to what looked like garbage. */
-  #followNew(): void {
-    const rows = this.#query(`SELECT DISTINCT oid FROM ${this.#work.schema.revision} WHERE tid > $1`, [
-      this.#seen,
-    ]);
-    const oids: Oid[] = [];
-    while (rows.next()) oids.push(rows.oid());
-    // Those that were marked before may have new references.
-    for (const oid of oids) this.#marked.add(oid);
-    for (const _ of this.#follow(oids));
-    const last = this.#query(`SELECT max(tid) FROM ${this.#work.schema.txn}`);
-    last.next();
-    this.#seen = last.tid();
-  }
-
-  #remove(oids: readonly Oid[], isFollowed: boolean): void {
-    const { revision, blob, blobChunk, txn } = this.#work.schema;
-    const unmarked = isFollowed ? oids.filter((oid) => !this.#marked.has(oid)) : [];
+  #remove(oids: readonly Oid[]): void {
+    const { revision, blob, blobChunk, txn, doomed } = this.#session.schema;
+    const unreachable = oidArray(oids.filter((oid) => this.#doomed.has(oid)));
     // An object goes as a whole when its newest revision is not later than the pack time, and it is deleted or not reachable.
-    const rows = this.#query(
+    const rows = this.#session.query(
       `WITH newest AS (
           SELECT DISTINCT ON (oid) oid, tid, state IS NULL AS deleted FROM ${revision} WHERE oid = ANY ($1::bigint[]) ORDER BY oid, tid DESC
         ), gone AS (
           SELECT oid, deleted FROM newest WHERE tid <= $2 AND (deleted OR oid = ANY ($3::bigint[]))
         ), removed AS (
-          DELETE FROM ${revision} AS r WHERE r.oid = ANY ($1::bigint[]) AND (r.oid IN (SELECT oid FROM gone) OR NOT ${this.#isRetained('r')})
+          DELETE FROM ${revision} AS r WHERE r.oid = ANY ($1::bigint[]) AND (r.oid IN (SELECT oid FROM gone) OR NOT ${isRetained(this.#session.schema, 'r')})
           RETURNING length(r.state) AS size, r.blob
+        ), undoomed AS (
+          DELETE FROM ${doomed} WHERE oid IN (SELECT oid FROM gone)
         )
         SELECT count(*), coalesce(sum(size), 0), count(blob), (SELECT count(*) FROM gone), (SELECT count(*) FROM gone WHERE NOT deleted),
           array_to_string(array_agg(DISTINCT blob) FILTER (WHERE blob IS NOT NULL), ',') FROM removed`,
-      [oidArray(oids), this.#packTid, oidArray(unmarked)],
+      [oidArray(oids), this.#packTid, unreachable],
     );
     rows.next();
     this.#report.revisions += rows.number();
@@ -264,7 +156,7 @@ class Pack {
     const existing = rows.number();
     const contents = rows.text();
     if (contents !== null && contents !== '') {
-      const sizes = this.#query(
+      const sizes = this.#session.query(
         `DELETE FROM ${blob} AS b WHERE b.id = ANY ($1::bigint[]) AND NOT EXISTS (SELECT 1 FROM ${revision} WHERE blob = b.id) RETURNING b.id, b.size`,
         [`{${contents}}`],
       );
@@ -273,41 +165,35 @@ class Pack {
         ids.push(sizes.text()!);
         this.#report.bytes += sizes.number();
       }
-      this.#query(`DELETE FROM ${blobChunk} WHERE blob = ANY ($1::bigint[])`, [`{${ids.join()}}`]);
+      this.#session.query(`DELETE FROM ${blobChunk} WHERE blob = ANY ($1::bigint[])`, [`{${ids.join()}}`]);
     }
-    if (existing > 0)
-      this.#query(`UPDATE ${txn} SET objects = objects - $1 WHERE tid = (SELECT max(tid) FROM ${txn})`, [
-        existing,
-      ]);
+    if (existing > 0) {
+      this.#session.query(
+        `UPDATE ${txn} SET objects = objects - $1 WHERE tid = (SELECT max(tid) FROM ${txn})`,
+        [existing],
+      );
+    }
   }
 
-  /** Transactions that keep nothing vanish, but for the last one. */
+  /** Transactions that keep nothing vanish, but for the last one; the others can't be undone any more. */
   *#forgetTransactions(): Steps<void> {
-    const { txn, revision } = this.#work.schema;
-    this.#query(`UPDATE ${txn} SET packed = true WHERE tid <= $1 AND NOT packed`, [this.#packTid]);
-    for (let done = 0; ;) {
-      const rows = this.#query(
-        `DELETE FROM ${txn} WHERE tid IN (SELECT tid FROM ${txn} AS t WHERE tid <= $1 AND tid < (SELECT max(tid) FROM ${txn})
-          AND NOT EXISTS (SELECT 1 FROM ${revision} WHERE tid = t.tid) LIMIT ${10 * PAGE}) RETURNING tid`,
-        [this.#packTid],
+    const { txn, revision } = this.#session.schema;
+    for (let after = ZERO_TID, done = 0; ;) {
+      const rows = this.#session.query(
+        `WITH page AS (SELECT tid FROM ${txn} WHERE tid > $1 AND tid <= $2 ORDER BY tid LIMIT ${TRANSACTIONS}), gone AS (
+            DELETE FROM ${txn} AS t WHERE tid IN (SELECT tid FROM page) AND tid < (SELECT max(tid) FROM ${txn})
+              AND NOT EXISTS (SELECT 1 FROM ${revision} WHERE tid = t.tid) RETURNING tid
+          ), kept AS (
+            UPDATE ${txn} SET packed = true WHERE tid IN (SELECT tid FROM page EXCEPT SELECT tid FROM gone) AND NOT packed
+          ) SELECT max(tid), count(*) FROM page`,
+        [after, this.#packTid],
       );
-      let count = 0;
-      while (rows.next()) count += 1;
+      rows.next();
+      after = rows.optionalTid() ?? after;
+      const count = rows.number();
       done += count;
       yield { phase: 'forget', done, total: undefined };
-      if (count === 0) return;
+      if (count < TRANSACTIONS) return;
     }
-  }
-
-  #number(text: string): number {
-    const rows = this.#query(text);
-    rows.next();
-    return rows.number();
-  }
-
-  #query(text: string, values?: readonly unknown[]): ReturnType<Server['call']> {
-    // On the connection that has the pack lock, or not at all.
-    const statement: Statement = { channel: Channel.pack, place: this.#place, text };
-    return this.#work.server.call(values === undefined ? statement : { ...statement, values });
   }
 }

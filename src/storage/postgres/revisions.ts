@@ -107,10 +107,12 @@ export class RevisionReader {
     throw new POSKeyError(oid, `No revision of the object was written at ${formatTid(tid)}.`);
   }
 
-  /** Which of these objects do not exist now. */
+  /** Which of these objects do not exist now, or are being removed. */
   *missing(oids: readonly Oid[]): ServerWork<Set<Oid>> {
+    const { revision, doomed } = this.#schema;
     const text = `SELECT wanted.oid FROM unnest($1::bigint[]) AS wanted (oid) WHERE NOT EXISTS (
-      SELECT 1 FROM (SELECT state FROM ${this.#schema.revision} WHERE oid = wanted.oid ORDER BY tid DESC LIMIT 1) AS newest WHERE state IS NOT NULL)`;
+      SELECT 1 FROM (SELECT state FROM ${revision} WHERE oid = wanted.oid ORDER BY tid DESC LIMIT 1) AS newest WHERE state IS NOT NULL)
+      OR EXISTS (SELECT 1 FROM ${doomed} AS d WHERE d.oid = wanted.oid)`;
     const rows = yield this.#read('missing', text, [oidArray(oids)]);
     const missing = new Set<Oid>();
     while (rows.next()) missing.add(rows.oid());

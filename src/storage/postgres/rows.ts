@@ -50,7 +50,10 @@ export class Rows {
   /** `undefined` for NULL. */
   optionalOid(): Oid | undefined {
     const text = this.text();
-    return text === null ? undefined : oidFromBigInt(BigInt.asUintN(64, BigInt(text)));
+    if (text === null) return undefined;
+    // Most are small, and need no bigint.
+    if (text.length < 16 && text[0] !== '-') return Number(text) as Oid;
+    return oidFromBigInt(BigInt.asUintN(64, BigInt(text)));
   }
 
   tid(): Tid {

@@ -7,7 +7,8 @@
  * | `revision` | an object as a transaction left it: `state` NULL where it was deleted; `refs` its strong references, 8 bytes each (NULL: not known); `state_tid` the earlier transaction whose state it is; `blob` the content |
  * | `blob` | a content; `size` bytes |
  * | `blob_chunk` | a piece of a content, {@link CHUNK} bytes but for the last |
- * | `meta` | a named number of the database: `version` of the tables; `packed_to`, up to where superseded revisions may be gone; `oids` below which all may have been given out |
+ * | `doomed` | an object that a pack is about to remove: nothing may begin to refer to it |
+ * | `meta` | a named number of the database: `version` of the tables; `packed_to`, up to where superseded revisions may be gone; `oids` below which all may have been given out; `removals`, which grows whenever objects are removed |
  *
  * Tids ascend in the order in which commits become visible, because each
  * takes a lock before it chooses its tid, and has it until it is committed. The roles of tables are those of RelStorage (`relstorage/adapters/schema.py`), the tables are not.
@@ -33,6 +34,7 @@ export class Schema {
   readonly revision: string;
   readonly blob: string;
   readonly blobChunk: string;
+  readonly doomed: string;
   readonly meta: string;
   /** The channel on which commits are told; not quoted. */
   readonly channel: string;
@@ -45,6 +47,7 @@ export class Schema {
     this.revision = `${this.name}.revision`;
     this.blob = `${this.name}.blob`;
     this.blobChunk = `${this.name}.blob_chunk`;
+    this.doomed = `${this.name}.doomed`;
     this.meta = `${this.name}.meta`;
     this.channel = channelOf(schema);
     this.commitLock = `${LOCK_COMMITS}, hashtext(${literal(schema)})`;
@@ -86,7 +89,7 @@ function* exists({ meta }: Schema): ServerWork<boolean> {
   return rows.text() === 't';
 }
 
-function tables({ name, txn, revision, blob, blobChunk, meta }: Schema): string {
+function tables({ name, txn, revision, blob, blobChunk, doomed, meta }: Schema): string {
   return `
     CREATE SCHEMA IF NOT EXISTS ${name};
     CREATE TABLE IF NOT EXISTS ${meta} (name text PRIMARY KEY, value bigint NOT NULL);
@@ -104,8 +107,14 @@ function tables({ name, txn, revision, blob, blobChunk, meta }: Schema): string 
     CREATE TABLE IF NOT EXISTS ${blobChunk} (
       blob bigint NOT NULL, number integer NOT NULL, data bytea NOT NULL, PRIMARY KEY (blob, number)
     );
+    CREATE TABLE IF NOT EXISTS ${doomed} (oid bigint PRIMARY KEY);
     ALTER TABLE ${blobChunk} ALTER COLUMN data SET STORAGE EXTERNAL;
-    INSERT INTO ${meta} VALUES ('version', ${VERSION}), ('packed_to', 0), ('oids', 1) ON CONFLICT DO NOTHING`;
+    INSERT INTO ${meta} VALUES ('version', ${VERSION}), ('packed_to', 0), ('oids', 1), ('removals', 0) ON CONFLICT DO NOTHING`;
+}
+
+/** Tells everybody, when it is committed, that objects were removed. */
+export function removed({ meta }: Schema): string {
+  return `UPDATE ${meta} SET value = value + 1 WHERE name = 'removals' RETURNING value`;
 }
 
 /** A name of a channel has 63 bytes at most. */

@@ -1,5 +1,5 @@
-import { ClosedError, InvalidArgumentError, ReadOnlyError, StorageError } from '../../errors';
-import { MAX_TID, ROOT_OID, tidFromTime, ZERO_TID, type Oid, type Tid } from '../../ids';
+import { ClosedError, ReadOnlyError, StorageError } from '../../errors';
+import { MAX_TID, ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../ids';
 import { supportsManifest } from '../capabilities';
 import { CommitLock } from '../commit-lock';
 import type {
@@ -33,7 +33,8 @@ import { connectionSetup } from './connection-setup';
 import { resolveOptions, type PostgresStorageOptions, type ResolvedOptions } from './options';
 import { News } from './news';
 import { OidSource } from './oid-source';
-import { packIsUnderWay, packSteps } from './pack';
+import { packSteps } from './pack';
+import { packIsUnderWay } from './pack-session';
 import { RevisionReader } from './revisions';
 import { prepareSchema, Schema } from './schema';
 import { Server, type ServerWork } from './server';
@@ -145,6 +146,12 @@ export class PostgresStorage implements Storage {
     const missing = this.#run(this.#reader.missing(oids));
     this.#pending?.refersTo(oids.filter((oid) => !missing.has(oid)));
     return [...missing];
+  }
+
+  /** See `StorageInstance.removals`. */
+  removals(): number {
+    if (this.#news.removals === undefined) this.lastTransaction();
+    return this.#news.removals!;
   }
 
   objectCount(): number {
@@ -314,31 +321,18 @@ export class PostgresStorage implements Storage {
 
   *pack(options: PackOptions = {}): Steps<PackReport> {
     this.#checkWritable();
-    const { time = Infinity } = options;
-    if (Number.isNaN(time))
-      throw new InvalidArgumentError(`The pack time must be in milliseconds, not ${time}.`);
     const last = this.lastTransaction();
-    // Tids may run ahead of the clock: "now" means everything that is committed.
-    const wanted = time >= Date.now() ? last : tidFromTime(time);
-    const rows = this.#server.call({
-      channel: Channel.read,
-      text: `SELECT max(tid) FROM ${this.#schema.txn} WHERE tid <= $1`,
-      values: [wanted],
-    });
-    rows.next();
-    const packTid = rows.optionalTid();
-    if (packTid === undefined) return { revisions: 0, objects: 0, blobs: 0, bytes: 0 };
     // The server's lock is for other connections.
     if (this.#isPacking) throw packIsUnderWay();
     this.#isPacking = true;
     const work = {
       server: this.#server,
       schema: this.#schema,
-      host: this.#news.host,
+      news: this.#news,
       lockTimeout: this.#options.lockTimeout,
     };
     try {
-      return yield* packSteps(work, packTid, last, options);
+      return yield* packSteps(work, last, options);
     } finally {
       this.#isPacking = false;
     }

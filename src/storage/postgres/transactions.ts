@@ -18,11 +18,11 @@ import { Channel } from './server-worker';
 const PAGE = 200;
 
 /** Newest first, in pages; only those that can be undone. */
-export function* undoable(server: Server, { txn }: Schema, newest: Tid): Generator<TransactionInfo> {
+export function* undoable(server: Server, { txn, meta }: Schema, newest: Tid): Generator<TransactionInfo> {
   for (let before = (newest + 1n) as Tid; ;) {
     const rows = server.call(
       read(
-        `SELECT tid, username, description, extension FROM ${txn} WHERE tid < $1 AND NOT packed ORDER BY tid DESC LIMIT ${PAGE}`,
+        `SELECT tid, username, description, extension FROM ${txn} WHERE tid < $1 AND ${isKept(meta)} ORDER BY tid DESC LIMIT ${PAGE}`,
         [before],
       ),
     );
@@ -122,6 +122,11 @@ export function* walkCurrent(
     }
     if (count < PAGE) return;
   }
+}
+
+/** Of a transaction: all that its undo needs is there. A pack may have removed a part of it, and was killed before it said so. */
+export function isKept(meta: string): string {
+  return `NOT packed AND tid > (SELECT value FROM ${meta} WHERE name = 'packed_to')`;
 }
 
 function metaOf(rows: Rows): TransactionMetaData {

@@ -28,14 +28,15 @@ export class PostgresServer {
   readonly #data = join(this.directory, 'data');
   #count = 0;
 
-  constructor() {
+  /** @param durable whether it waits for the disk, as a server does that must survive a power cut */
+  constructor(private readonly durable = false) {
     if (isRoot()) execFileSync('chown', ['-R', 'nobody', this.directory]);
     this.#run('initdb', ['-D', this.#data, '-U', 'zodb', '-A', 'trust', '-E', 'UTF8', '--locale=C']);
     this.start();
   }
 
   start(): void {
-    const options = `-k '${this.directory}' -c listen_addresses='' -c max_connections=200 -c shared_buffers=32MB -c fsync=off`;
+    const options = `-k '${this.directory}' -c listen_addresses='' -c max_connections=200 -c shared_buffers=32MB -c fsync=${this.durable ? 'on' : 'off'}`;
     this.#run('pg_ctl', [
       '-D',
       this.#data,

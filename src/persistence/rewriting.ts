@@ -56,6 +56,7 @@ export function rewrite(root: object, substitute: Substitute): object {
  */
 class Tuples {
   readonly #substitute: Substitute;
+  /** Those asked for ahead of their turn: a copy must not be made twice. */
   readonly #substitutes = new Map<object, object>();
   readonly #known = new Map<object, boolean>();
 
@@ -63,11 +64,8 @@ class Tuples {
     this.#substitute = substitute;
   }
 
-  /** The substitute of a value, asked for once. */
   substituteOf(value: object): object {
-    let made = this.#substitutes.get(value);
-    if (made === undefined) this.#substitutes.set(value, (made = this.#substitute(value)));
-    return made;
+    return this.#substitutes.get(value) ?? this.#substitute(value);
   }
 
   /** Whether something is replaced that stands in a tuple, or in tuples in it. */
@@ -80,7 +78,11 @@ class Tuples {
     for (const [holder] of holders) {
       for (const item of holder as readonly unknown[]) {
         if (typeof item !== 'object' || item === null) continue;
-        if (this.substituteOf(item) !== item || this.#known.get(item) === true) affected.push(holder);
+        const made = this.substituteOf(item);
+        if (made !== item) {
+          this.#substitutes.set(item, made);
+          affected.push(holder);
+        } else if (this.#known.get(item) === true) affected.push(holder);
         else if (isTuple(item) && !this.#known.has(item)) {
           const others = holders.get(item);
           if (others === undefined) holders.set(item, [holder]);

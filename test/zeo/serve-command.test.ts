@@ -39,9 +39,9 @@ test('zodb serve: serves databases by name, shows its status, and stops at a sig
   const [port, status] = [await freePort(), await freePort()];
   const pidFile = join(directory, 'pid');
   const { done } = serve(
+    ...['--address', `127.0.0.1:${port}`, '-a', join(directory, 'socket')],
     `main=${join(directory, 'main.fs')}`,
     `other=sqlite:${join(directory, 'other.sqlite')}`,
-    ...['--address', `127.0.0.1:${port}`, join(directory, 'socket')],
     ...['--status', `127.0.0.1:${status}`, '--pid-file', pidFile, '--transaction-timeout', '5'],
   );
   await listening(pidFile);
@@ -89,18 +89,15 @@ test('zodb serve: an address in use ends it, and what it had opened is free agai
   const [free, port] = [await freePort(), await freePort()];
   await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
   const database = join(directory, 'again.fs');
-  const { done, errors } = serve(database, '--address', `127.0.0.1:${free}`, `127.0.0.1:${port}`);
+  const { done, errors } = serve(database, '-a', `127.0.0.1:${free}`, '-a', `127.0.0.1:${port}`);
   expect(await done).toBe(1);
   expect(errors.join('')).toContain('EADDRINUSE');
   await new Promise((resolve) => taken.close(resolve));
   const pidFile = join(directory, 'again.pid');
   const second = serve(
     database,
-    '--address',
-    `127.0.0.1:${free}`,
-    `127.0.0.1:${port}`,
-    '--pid-file',
-    pidFile,
+    ...['-a', `127.0.0.1:${free}`, '-a', `127.0.0.1:${port}`],
+    ...['--pid-file', pidFile],
   );
   await listening(pidFile);
   process.emit('SIGTERM', 'SIGTERM');

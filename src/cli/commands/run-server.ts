@@ -22,7 +22,7 @@ export async function serve(
 ): Promise<void> {
   const options = { level: flags.logLevel, name: 'zeo-server' };
   const log = pretty === undefined ? pino(options) : pino(options, pretty);
-  const addresses = flags.address.map(address);
+  const addresses = (flags.address ?? ['127.0.0.1:8100']).map(address);
   const status = flags.status === undefined ? undefined : address(flags.status);
   if (status && !('port' in status)) {
     throw new InvalidArgumentError(`--status takes host:port or a port, not ${flags.status!}.`, {

@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError as BadOption, Option } from 'commander';
 
 /** What the command line of `zodb serve` says. */
 export interface ServeFlags {
-  readonly address: readonly string[];
+  readonly address?: readonly string[];
   readonly create: boolean;
   readonly readOnly?: boolean;
   readonly sharedBlobs?: boolean;
@@ -34,7 +34,12 @@ export function serveCommand(pretty?: LogDestination): Command {
   return new Command('serve')
     .description('serve databases to ZEO clients, TypeScript and Python')
     .argument('<databases...>', 'paths or URIs; name=URI for a storage name other than 1, 2, …')
-    .option('-a, --address <address...>', 'host:port, port, or the path of a unix socket', ['127.0.0.1:8100'])
+    .option(
+      '-a, --address <address>',
+      'host:port, port, or the path of a unix socket; may be repeated (default: 127.0.0.1:8100)',
+      // One each: it must not swallow the databases after it.
+      (address: string, others: readonly string[] = []) => [...others, address],
+    )
     .option('--no-create', 'refuse a database that is not there, instead of making it')
     .option('--read-only', 'let clients only read')
     .option('--shared-blobs', 'clients see the blob directory too, under the same path or another')

@@ -27,6 +27,13 @@ export function explain(error: Error): string {
     : message;
 }
 
+/** A database as it was named, without a password: what commands print goes into logs. */
+export function withoutPassword(url: string): string {
+  return url
+    .replace(/^((?:[a-z][a-z0-9+.-]*:)+\/\/[^:/?@]*):[^/?]*@/i, '$1@')
+    .replace(/([?&]password=)[^&]*/gi, '$1…');
+}
+
 /** One result: JSON for programs, lines `name  value` for people. */
 export function printFacts(context: Context, json: object, facts: readonly [string, string][]): void {
   if (context.json) {

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
+import { withoutPassword } from '../../src/cli/output';
 import { formatOid, formatTid, ROOT_OID } from '../../src/ids';
 import { SqliteStorage, TransactionMetaData } from '../../src/storage';
 import { Harness } from '../../src/testing/harness';
@@ -214,4 +215,47 @@ test('an encrypted database is read with its key, and copied out of and into enc
     code: 1,
     err: expect.stringContaining('set ZODB_KEY'),
   });
+});
+
+test('a backup or restored database never goes into one that is there, whatever layers it is in', () => {
+  fill();
+  const [backup, sealed] = [
+    join(directory, 'backup.sqlite'),
+    `encrypted:${join(directory, 'sealed.sqlite')}`,
+  ];
+  const env = { ZODB_KEY: 'ab'.repeat(32) };
+  zodb(['backup', backup, path]);
+  expect(zodb(['restore', backup, sealed], env)).toMatchObject({ code: 0, err: '' });
+  const before = zodb(['dump', '--transactions', sealed], env).out;
+  for (const args of [
+    ['restore', backup, sealed],
+    ['backup', sealed, 'memory:'],
+  ])
+    expect(zodb(args, env)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('holds a database already'),
+    });
+  expect(zodb(['dump', '--transactions', sealed], env).out).toBe(before);
+});
+
+test('passwords are not shown', () => {
+  expect(
+    [
+      'bank.sqlite',
+      'postgres://ann:s:e@cret@host:5432/bank',
+      'postgres://ann:secret@host/bank?schema=x',
+      'zlib:postgres://ann:secret@host/bank',
+      'postgres:///bank?user=ann&password=secret&host=x',
+      'postgres://ann@host/bank',
+      'zeo:host:8100/main',
+    ].map(withoutPassword),
+  ).toEqual([
+    'bank.sqlite',
+    'postgres://ann@host:5432/bank',
+    'postgres://ann@host/bank?schema=x',
+    'zlib:postgres://ann@host/bank',
+    'postgres:///bank?user=ann&password=…&host=x',
+    'postgres://ann@host/bank',
+    'zeo:host:8100/main',
+  ]);
 });

@@ -1,8 +1,9 @@
 import { existsSync, statSync } from 'node:fs';
 import { StorageError } from '../../errors';
-import { copyTransactions } from '../../storage/index';
+import { ZERO_TID } from '../../ids';
+import { copyTransactions, type Storage } from '../../storage/index';
 import { databaseUrl, withStorage, type Context } from '../context';
-import { formatBytes, formatCount, printFacts } from '../output';
+import { formatBytes, formatCount, printFacts, withoutPassword } from '../output';
 import { runWithProgress } from '../progress';
 import { missingBlobs } from './copy';
 
@@ -19,9 +20,11 @@ export async function backup(context: Context, target: string, given: string | u
     }
     refuseExisting(target);
     await withStorage(target, 'make', (copy) => {
+      refuseFilled(copy);
       const report = runWithProgress(context, copyTransactions(storage, copy));
-      printFacts(context, { path: target, ...report }, [
-        ['backup', target],
+      const path = withoutPassword(target);
+      printFacts(context, { path, ...report }, [
+        ['backup', path],
         ['transactions', formatCount(report.transactions)],
         ...missingBlobs(report),
       ]);
@@ -35,9 +38,11 @@ export async function restore(context: Context, source: string, given: string | 
   refuseExisting(target);
   await withStorage(source, 'read', (from) =>
     withStorage(target, 'make', (to) => {
+      refuseFilled(to);
       const report = runWithProgress(context, copyTransactions(from, to));
-      printFacts(context, { path: target, ...report }, [
-        ['restored', target],
+      const path = withoutPassword(target);
+      printFacts(context, { path, ...report }, [
+        ['restored', path],
         ['transactions', formatCount(report.transactions)],
         ['records', formatCount(report.records)],
         ['blobs', formatCount(report.blobs)],
@@ -45,6 +50,14 @@ export async function restore(context: Context, source: string, given: string | 
       ]);
     }),
   );
+}
+
+/** As {@link refuseExisting}, for a database that is no file, or is in layers. */
+function refuseFilled(storage: Storage): void {
+  if (storage.lastTransaction() === ZERO_TID) return;
+  throw new StorageError(`${storage.name} holds a database already; it is not changed. Name another one.`, {
+    code: 'EXISTS',
+  });
 }
 
 /** `StorageError` (`EXISTS`) when there is a database already. */

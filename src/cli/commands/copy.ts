@@ -2,19 +2,22 @@ import { existsSync, realpathSync } from 'node:fs';
 import { InvalidArgumentError } from '../../errors';
 import { copyTransactions, type CopyReport } from '../../storage/index';
 import { withStorage, type Context } from '../context';
-import { formatCount, printFacts } from '../output';
+import { formatCount, printFacts, withoutPassword } from '../output';
 import { runWithProgress } from '../progress';
 
 /** `zodb copy SOURCE TARGET`: all transactions, with their tids and blobs, into a storage of any kind. */
 export async function copy(context: Context, source: string, target: string): Promise<void> {
   if (placeOf(source) === placeOf(target)) {
-    throw new InvalidArgumentError(`${source} can't be copied into itself.`, { code: 'USAGE' });
+    throw new InvalidArgumentError(`${withoutPassword(source)} can't be copied into itself.`, {
+      code: 'USAGE',
+    });
   }
   await withStorage(source, 'read', (from) =>
     withStorage(target, 'make', (to) => {
       const report = runWithProgress(context, copyTransactions(from, to, next(to.lastTransaction())));
-      printFacts(context, { source, target, ...report }, [
-        ['copied to', target],
+      const [of, shown] = [withoutPassword(source), withoutPassword(target)];
+      printFacts(context, { source: of, target: shown, ...report }, [
+        ['copied to', shown],
         ['transactions', formatCount(report.transactions)],
         ['records', formatCount(report.records)],
         ['blobs', formatCount(report.blobs)],

@@ -11,6 +11,7 @@ import {
   type StatusPage,
   type ZeoAddress,
 } from '../../zeo/index';
+import { withoutPassword } from '../output';
 import type { LogDestination, ServeFlags } from './serve';
 import { openServed, sharedBlobDirectories } from './serve-storages';
 
@@ -35,7 +36,10 @@ export async function serve(
     readOnly: flags.readOnly ?? false,
     create: flags.create,
     made: (storage, database) =>
-      log.warn({ storage, database }, 'there was no such database; a new one was made'),
+      log.warn(
+        { storage, database: withoutPassword(database) },
+        'there was no such database; a new one was made',
+      ),
   });
   let server: ZeoServer | undefined;
   let page: StatusPage | undefined;

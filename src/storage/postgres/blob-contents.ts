@@ -10,7 +10,7 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
-import { POSKeyError } from '../../errors';
+import { POSKeyError, ReadConflictError } from '../../errors';
 import { formatTid, type Oid, type Tid } from '../../ids';
 import { newWorkingFile } from '../blob-working-files';
 import type { BlobReader, BlobSource } from '../interfaces';
@@ -30,6 +30,7 @@ export function* storeContent(
     place,
     text,
     values,
+    isGiven: true,
   });
   const pieces = openSource(source);
   try {
@@ -38,8 +39,10 @@ export function* storeContent(
     const id = rows.text()!;
     for (let number = 0, at = 0; at < pieces.size; number++) {
       const piece = pieces.read(at);
+      // It is handed over.
+      const { length } = piece;
       yield inside(`INSERT INTO ${blobChunk} VALUES ($1, $2, $3)`, [id, number, piece]);
-      at += piece.length;
+      at += length;
     }
     return id;
   } finally {
@@ -93,28 +96,36 @@ export function dropSource(source: BlobSource): void {
 
 /** Reads the content of a revision into a file in `directory`. `POSKeyError` when it has none. */
 export function* fetchContent(
-  { revision, blobChunk }: Schema,
+  { revision, blob, blobChunk }: Schema,
   oid: Oid,
   serial: Tid,
   directory: string,
 ): ServerWork<BlobReader> {
-  const found = yield read(`SELECT blob FROM ${revision} WHERE oid = $1 AND tid = $2`, [
-    oidParameter(oid),
-    serial,
-  ]);
+  const found = yield read(
+    `SELECT r.blob, b.size FROM ${revision} AS r LEFT JOIN ${blob} AS b ON b.id = r.blob WHERE r.oid = $1 AND r.tid = $2`,
+    [oidParameter(oid), serial],
+  );
   const id = found.next() ? found.text() : null;
   if (id === null) throw new POSKeyError(oid, `No blob was written at ${formatTid(serial)}.`);
+  const size = found.number();
   const path = newWorkingFile(directory);
   const file = openSync(path, 'wx+', 0o600);
   // Nobody else needs its name, and it is gone with the last that reads it.
   rmSync(path);
   try {
-    for (let number = 0; ; number++) {
+    for (let number = 0, at = 0; at < size; number++) {
       const rows = yield read(`SELECT data FROM ${blobChunk} WHERE blob = $1 AND number = $2`, [id, number]);
-      if (!rows.next()) return new FileReader(file);
-      const data = rows.bytes()!;
-      for (let at = 0; at < data.length;) at += writeSync(file, data, at);
+      const data = rows.next() ? rows.bytes() : null;
+      // A pack may remove it while it is fetched.
+      if (data === null || data.length === 0) {
+        throw new ReadConflictError('The blob was packed while it was read. Run the transaction again.', {
+          oid,
+        });
+      }
+      for (let done = 0; done < data.length;) done += writeSync(file, data, done);
+      at += data.length;
     }
+    return new FileReader(file);
   } catch (error) {
     closeSync(file);
     throw error;

@@ -53,6 +53,8 @@ export class PendingTransaction {
   readonly changes = new Map<Oid, Change>();
   readonly resolved: Oid[] = [];
   tid = ZERO_TID;
+  /** PostgreSQL's number of its transaction, once all of it is there. */
+  serverId: string | undefined;
   readonly #around: CommitSurroundings;
   readonly #wantedTid: Tid | undefined;
   readonly #status: TransactionStatus;
@@ -131,13 +133,13 @@ export class PendingTransaction {
   }
 
   /** Begins PostgreSQL's transaction, and goes on with `more`. */
-  *begin(more = ''): ServerWork<void> {
+  *begin(more = '', patience = 0): ServerWork<void> {
     if (this.#isBegun) return;
     if (this.#isAborted) throw new StorageTransactionError('This transaction was aborted during its vote.');
     this.#isBegun = true;
     // First ends what a transaction left whose end the server has not been told of; else it only warns.
     const text = `ROLLBACK; BEGIN; SET LOCAL lock_timeout = ${this.#around.lockTimeout}${more}`;
-    yield { channel: Channel.commit, place: this.#at('begin'), text };
+    yield { channel: Channel.commit, place: this.#at('begin'), text, patience };
   }
 
   /** Takes the commit lock. What others committed before is known then. */
@@ -145,8 +147,9 @@ export class PendingTransaction {
     if (this.#isLocked) return;
     const { schema } = this.#around;
     const lock = `SELECT pg_advisory_xact_lock(${schema.commitLock})`;
-    if (this.#isBegun) yield this.#inside(lock, []);
-    else yield* this.begin(`; ${lock}`);
+    const patience = this.#around.lockTimeout;
+    if (this.#isBegun) yield { ...this.#inside(lock, []), patience };
+    else yield* this.begin(`; ${lock}`, patience);
     this.#isLocked = true;
     const changes = yield* changesAfter(schema, Channel.commit, this.#around.news.last, this.#at('inside'));
     this.#around.news.tell(changes);
@@ -181,8 +184,9 @@ export class PendingTransaction {
       if (was !== (data !== null)) this.#added += was ? -1 : 1;
     }
     if (this.removesObjects) yield this.#inside(removed(schema), []);
-    yield* this.#writeTransaction();
+    const serverId = yield* this.#writeTransaction();
     yield* this.#writeRevisions();
+    this.serverId = serverId;
     return this.resolved;
   }
 
@@ -272,13 +276,13 @@ export class PendingTransaction {
   }
 
   /** The row of the transaction; others are told of it when it is committed. */
-  *#writeTransaction(): ServerWork<void> {
+  *#writeTransaction(): ServerWork<string> {
     const { meta } = this;
     const { txn, channel } = this.#around.schema;
-    yield this.#inside(
+    const rows = yield this.#inside(
       `WITH added AS (
           INSERT INTO ${txn} SELECT $1, $2, coalesce((SELECT objects FROM ${txn} WHERE tid = $3), 0) + $4, $5, $6, $7 RETURNING tid
-        ) SELECT pg_notify($8, '') FROM added`,
+        ) SELECT txid_current(), pg_notify($8, '') FROM added`,
       [
         this.tid,
         this.#status === 'p',
@@ -291,6 +295,8 @@ export class PendingTransaction {
       ],
       'txn',
     );
+    rows.next();
+    return rows.text()!;
   }
 
   *#writeRevisions(): ServerWork<void> {
@@ -308,7 +314,7 @@ export class PendingTransaction {
   }
 
   #insert(batch: readonly [Oid, Change][]): Statement {
-    return this.#inside(
+    const statement = this.#inside(
       `INSERT INTO ${this.#around.schema.revision} (oid, tid, state, refs, state_tid, blob)
         SELECT oid, $2, state, refs, state_tid, blob FROM unnest($1::bigint[], $3::bytea[], $4::bytea[], $5::bigint[], $6::bigint[]) AS new (oid, state, refs, state_tid, blob)`,
       [
@@ -321,6 +327,7 @@ export class PendingTransaction {
       ],
       'insert',
     );
+    return { ...statement, isGiven: true };
   }
 
   /** What a record refers to, 8 bytes each; `null` when nobody can tell. */

@@ -6,6 +6,24 @@ import type { ServerSetup } from './server-worker';
 /** Milliseconds in which a connection must come about. */
 const CONNECT_TIMEOUT = 10_000;
 
+/** Milliseconds after which an idle connection is asked whether it is alive. */
+const KEEP_ALIVE = 30_000;
+/** What a server, database or user may have set otherwise, and all this rests on. */
+const PROLOGUE = [
+  "SET default_transaction_isolation = 'read committed'",
+  "SET client_encoding = 'UTF8'",
+  "SET bytea_output = 'hex'",
+  'SET standard_conforming_strings = on',
+  'SET search_path = pg_catalog',
+  'SET synchronous_commit = on',
+  'SET jit = off',
+  'SET statement_timeout = 0',
+  'SET lock_timeout = 0',
+  'SET idle_in_transaction_session_timeout = 0',
+  // Newer releases have them.
+  "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')",
+].join('; ');
+
 /** What the worker needs to connect, and what the storage is called: without the password. */
 export function connectionSetup(
   text: string,
@@ -23,11 +41,10 @@ export function connectionSetup(
         connectionString: url.href,
         application_name: 'zodb',
         keepAlive: true,
+        keepAliveInitialDelayMillis: KEEP_ALIVE,
         connectionTimeoutMillis: Math.min(CONNECT_TIMEOUT, callTimeout),
       },
-      // What a server, database or user may have set otherwise, and all this rests on.
-      prologue:
-        "SET default_transaction_isolation = 'read committed'; SET client_encoding = 'UTF8'; SET bytea_output = 'hex'; SET standard_conforming_strings = on; SET synchronous_commit = on; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0",
+      prologue: PROLOGUE,
       listen: schema.channel,
     },
   };

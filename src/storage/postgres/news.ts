@@ -63,11 +63,17 @@ export class News {
   }
 
   #tellOne(tid: Tid, oids: readonly Oid[]): void {
-    if (tid === this.#finishing?.tid) {
+    // Another one may have the same tid, if ours was lost with its connection.
+    if (tid === this.#finishing?.tid && sameOids(this.#finishing.oids(), oids)) {
       this.committed(this.#finishing);
       return;
     }
     this.#adapter.committed(tid, oids);
     this.host?.invalidate(tid, oids);
   }
+}
+
+function sameOids(one: readonly Oid[], other: readonly Oid[]): boolean {
+  const found = new Set(other);
+  return one.length === found.size && one.every((oid) => found.has(oid));
 }

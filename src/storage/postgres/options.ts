@@ -21,7 +21,7 @@ const OPTION_NAMES = ['schema', 'readOnly', 'create', 'lockTimeout', 'callTimeou
 /** Longer names are cut off by PostgreSQL, without a word. */
 const LONGEST_NAME = 63;
 /** The longest time that a timer of Node or PostgreSQL takes. */
-const LONGEST_WAIT = 2 ** 31 - 1;
+export const LONGEST_WAIT = 2 ** 31 - 1;
 
 /** Checks options, naming the first that is wrong. */
 export function resolveOptions(options: PostgresStorageOptions): ResolvedOptions {

@@ -86,7 +86,8 @@ export function bigintArray(values: readonly (bigint | number | null)[]): string
 export function byteaArray(values: readonly (Uint8Array | null)[]): Buffer {
   let size = 20;
   for (const value of values) size += 4 + (value?.length ?? 0);
-  const bytes = Buffer.allocUnsafe(size);
+  // Not of the pool: its memory is handed over.
+  const bytes = Buffer.allocUnsafeSlow(size);
   bytes.writeInt32BE(values.length === 0 ? 0 : 1, 0);
   bytes.writeInt32BE(values.includes(null) ? 1 : 0, 4);
   bytes.writeInt32BE(OID_OF_BYTEA, 8);

@@ -25,6 +25,12 @@ export interface Order {
   readonly place: Place | undefined;
 }
 
+/** Nobody waits for the answer to an order any more: its connection is taken for dead. */
+export interface GiveUp {
+  readonly givenUp: number;
+  readonly channel: Channel;
+}
+
 /** What {@link serverWorker} is given. */
 export interface ServerSetup {
   /** Where the package `pg` is. */
@@ -58,60 +64,83 @@ export function serverWorker({ load, data, send, onMessage }: BridgeScope): void
   const { Client } = load(driver) as { Client: new (config: unknown) => Client };
   const BYTEA = 17;
   const NULL = 0xffff_ffff;
-  const clients: (Promise<Client> | undefined)[] = [];
+  /** A standby server takes no LISTEN: who reads there polls. */
+  const READ_ONLY = '25006';
+  const links: (Link | undefined)[] = [];
   const queues: Promise<unknown>[] = [];
   /** The transaction that a connection is in. */
-  const begun: ({ readonly transaction: number; readonly client: Promise<Client> } | undefined)[] = [];
+  const begun: ({ readonly transaction: number; readonly link: Link } | undefined)[] = [];
+  /** The last order of each channel that was dealt with. */
+  const answered: number[] = [];
 
-  function connect(channel: number): Promise<Client> {
+  interface Link {
+    readonly client: Client;
+    ready: Promise<unknown>;
+  }
+
+  /** The connection is of no use any more. */
+  function drop(channel: number, link: Link): void {
+    if (links[channel] === link) links[channel] = undefined;
+    // With a statement under way it cuts the line; else it says farewell.
+    link.client.end().catch(() => undefined);
+  }
+
+  function connect(channel: number): Link {
     const client = new Client(config);
-    const lost = (): void => {
-      if (clients[channel] === connected) clients[channel] = undefined;
-    };
-    client.on('error', lost);
+    const link: Link = { client, ready: Promise.resolve() };
+    client.on('error', () => drop(channel, link));
     client.on('end', () => {
-      lost();
+      drop(channel, link);
       if (channel === 0) send(2, new Uint8Array(0));
     });
     client.on('notification', () => send(2, new Uint8Array(0)));
-    const connected: Promise<Client> = client.connect().then(async () => {
-      await client.query(channel === 0 ? `${prologue}; LISTEN ${listen}` : prologue);
-      return client;
+    link.ready = client.connect().then(async () => {
+      await client.query(prologue);
+      if (channel !== 0) return;
+      await client.query(`LISTEN ${listen}`).catch((error: unknown) => {
+        if ((error as { code?: unknown }).code !== READ_ONLY) throw error;
+      });
     });
-    connected.catch(lost);
-    return (clients[channel] = connected);
+    link.ready.catch(() => drop(channel, link));
+    return (links[channel] = link);
   }
 
   async function run(order: Order): Promise<void> {
+    const { channel, place } = order;
+    let link: Link | undefined;
     let isConnected = false;
     try {
-      const { channel, place } = order;
       const current = begun[channel];
       if (place !== undefined && place.role !== 'begin') {
         // On a new connection it would be a transaction of its own: a commit would seem to succeed.
-        if (current?.transaction !== place.transaction || current.client !== clients[channel]) {
+        if (current?.transaction !== place.transaction || current.link !== links[channel]) {
           isConnected = true;
           throw Object.assign(new Error('the transaction was lost with its connection'), { code: '08003' });
         }
         if (place.role === 'end') begun[channel] = undefined;
       }
-      const connected = clients[channel] ?? connect(channel);
-      if (place?.role === 'begin') begun[channel] = { transaction: place.transaction, client: connected };
-      const client = await connected;
+      link = links[channel] ?? connect(channel);
+      if (place?.role === 'begin') begun[channel] = { transaction: place.transaction, link };
+      await link.ready;
       isConnected = true;
       const { text, values, name } = order;
       const parameters = values?.map((value) =>
         value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.length) : value,
       );
       const raw = { getTypeParser: () => (value: unknown) => value };
-      const result = await client.query(
+      const result = await link.client.query(
         parameters === undefined
           ? { text, rowMode: 'array', types: raw }
           : { text, values: parameters, name, rowMode: 'array', types: raw },
       );
+      answered[channel] = order.id;
       send(0, encode(order.id, Array.isArray(result) ? result.at(-1)! : result));
     } catch (error) {
       const { message, code, detail, schema, table } = error as Error & Record<string, unknown>;
+      // What the server did not say, or said as its last word, is the connection's end, though that may not have been noticed yet.
+      const isOfStatement = typeof code === 'string' && /^(?!08|57P|E)[0-9A-Z]{5}$/.test(code);
+      if (link !== undefined && !isOfStatement) drop(channel, link);
+      answered[channel] = order.id;
       const told = { message, code, detail, schema, table, isConnected };
       const head = Buffer.alloc(4);
       head.writeUInt32LE(order.id);
@@ -157,8 +186,14 @@ export function serverWorker({ load, data, send, onMessage }: BridgeScope): void
   }
 
   onMessage((message) => {
-    const order = message as Order;
+    const order = message as Order | GiveUp;
+    const { channel } = order;
+    if ('givenUp' in order) {
+      const link = links[channel];
+      if (link !== undefined && (answered[channel] ?? 0) < order.givenUp) drop(channel, link);
+      return;
+    }
     // In turn: who is told of an error has not had the next statement sent meanwhile.
-    queues[order.channel] = (queues[order.channel] ?? Promise.resolve()).then(() => run(order));
+    queues[channel] = (queues[channel] ?? Promise.resolve()).then(() => run(order));
   });
 }

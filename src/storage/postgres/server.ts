@@ -2,7 +2,16 @@ import { SyncBridge } from '../../bridge/index';
 import { ClosedError, StorageError } from '../../errors';
 import { disconnected, translateError, type ServerError } from './postgres-errors';
 import { Rows } from './rows';
-import { Channel, serverWorker, Tag, type Order, type Place, type ServerSetup } from './server-worker';
+import { LONGEST_WAIT } from './options';
+import {
+  Channel,
+  serverWorker,
+  Tag,
+  type GiveUp,
+  type Order,
+  type Place,
+  type ServerSetup,
+} from './server-worker';
 
 /** A statement, with what goes into it. Those with a name are prepared once a connection. */
 export interface Statement {
@@ -11,6 +20,10 @@ export interface Statement {
   readonly values?: readonly unknown[];
   readonly name?: string;
   readonly place?: Place;
+  /** Milliseconds that the server may wait for others before it begins. */
+  readonly patience?: number;
+  /** Its byte strings are not needed any more: they are handed over rather than copied. */
+  readonly isGiven?: boolean;
 }
 
 /** Work on the server that can be done by a caller who blocks, and by one who doesn't: statements out, rows in. */
@@ -121,45 +134,63 @@ export class Server {
       done: (found) => (rows = found),
       failed: (error) => (failure = { error }),
     });
-    const end = performance.now() + this.#callTimeout;
+    const end = performance.now() + this.#timeout(statement);
     for (;;) {
       this.#receive();
       if (rows !== undefined) return rows;
       if (failure !== undefined) throw failure.error;
       const left = end - performance.now();
-      if (left <= 0 || !this.#bridge.wait(left)) {
-        this.#waiting.delete(id);
-        throw disconnected(this.#name, `no answer within ${this.#callTimeout} ms`);
-      }
+      if (left <= 0 || !this.#bridge.wait(left)) throw this.#giveUp(id, statement);
     }
   }
 
   #callAsync(statement: Statement): Promise<Rows> {
     return new Promise<Rows>((done, failed) => {
-      this.#bridge.ref();
-      this.#post(statement, {
+      const settled = (): void => {
+        clearTimeout(timer);
+        if (this.#waiting.size === 0) this.#bridge.unref();
+      };
+      const waiting: Waiting = {
         done: (rows) => {
-          this.#unrefIfIdle();
+          settled();
           done(rows);
         },
         failed: (error) => {
-          this.#unrefIfIdle();
+          settled();
           failed(error as Error);
         },
-      });
+      };
+      const id = this.#post(statement, waiting);
+      this.#bridge.ref();
+      const timer = setTimeout(() => {
+        // The answer may be there, and the event loop was late.
+        this.#receive();
+        if (this.#waiting.has(id)) waiting.failed(this.#giveUp(id, statement));
+      }, this.#timeout(statement)).unref();
     });
   }
 
-  #unrefIfIdle(): void {
-    if (this.#waiting.size === 0) this.#bridge.unref();
+  #timeout({ patience = 0 }: Statement): number {
+    return Math.min(this.#callTimeout + patience, LONGEST_WAIT);
   }
 
-  #post({ channel, text, values, name, place }: Statement, waiting: Waiting): number {
+  /** The connection may be dead without anybody having been told: the next statement has a new one. */
+  #giveUp(id: number, statement: Statement): StorageError {
+    this.#waiting.delete(id);
+    this.#bridge.post({ givenUp: id, channel: statement.channel } satisfies GiveUp);
+    return disconnected(this.#name, `no answer within ${this.#timeout(statement)} ms`);
+  }
+
+  #post({ channel, text, values, name, place, isGiven }: Statement, waiting: Waiting): number {
     if (this.#isClosed) throw this.#closedError();
     if (this.#failure) throw disconnected(this.#name, this.#failure.message);
     const id = (this.#lastId = (this.#lastId + 1) % 0x1_0000_0000);
     this.#waiting.set(id, waiting);
-    this.#bridge.post({ id, channel, text, values, name, place } satisfies Order);
+    const given = values?.map(compact);
+    const bytes = isGiven
+      ? given?.flatMap((value) => (value instanceof Uint8Array ? [value.buffer as ArrayBuffer] : []))
+      : undefined;
+    this.#bridge.post({ id, channel, text, values: given, name, place } satisfies Order, bytes);
     return id;
   }
 
@@ -200,4 +231,11 @@ export class Server {
 /** Reads can be asked again on a new connection; what belongs to a transaction can't. */
 function canBeRepeated({ channel }: Statement, error: unknown): boolean {
   return channel === Channel.read && error instanceof StorageError && error.code === 'CONNECTION_LOST';
+}
+
+/** A message takes along all the memory that a byte string is a part of. */
+function compact(value: unknown): unknown {
+  return value instanceof Uint8Array && value.length < value.buffer.byteLength
+    ? new Uint8Array(value)
+    : value;
 }

@@ -1,4 +1,4 @@
-import { ClosedError, ReadOnlyError, StorageError } from '../../errors';
+import { ClosedError, ReadOnlyError, StorageError, StorageTransactionError } from '../../errors';
 import { MAX_TID, ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../ids';
 import { supportsManifest } from '../capabilities';
 import { CommitLock } from '../commit-lock';
@@ -26,6 +26,7 @@ import type { Steps } from '../steps';
 import type { TransactionMetaData } from '../transaction-meta';
 import { selectUndoable } from '../undo-log';
 import { fetchContent, takeSource } from './blob-contents';
+import { CatchUp } from './catch-up';
 import { changesAfter } from './changes';
 import { PendingTransaction } from './commit';
 import { commitOutcome } from './commit-outcome';
@@ -75,6 +76,7 @@ export class PostgresStorage implements Storage {
   readonly #work = new BlobWorkDirectory();
   readonly #news = new News(this.#adapter);
   readonly #oids: OidSource;
+  readonly #catchUp: CatchUp;
   #pending: PendingTransaction | undefined;
   #isPacking = false;
   #isClosed = false;
@@ -100,8 +102,7 @@ export class PostgresStorage implements Storage {
       this.#server.close();
       throw error;
     }
-    // Listeners are told without a poll.
-    this.#server.onNotice = () => void this.#catchUpAsync();
+    this.#catchUp = new CatchUp(this.#server, this.#schema, this.#news);
   }
 
   registerDB(host: StorageHost): void {
@@ -252,6 +253,11 @@ export class PostgresStorage implements Storage {
   *#finish(txn: TransactionMetaData, callback: ((tid: Tid) => void) | undefined): ServerWork<Tid> {
     const pending = this.#changing(txn);
     const { tid } = pending;
+    if (pending.serverId === undefined) {
+      throw new StorageTransactionError(
+        `This transaction has not voted on ${this.name}: call tpcVote first.`,
+      );
+    }
     callback?.(tid);
     const commit = { tid, txn, oids: () => [...pending.changes.keys()] };
     this.#news.finishing(commit);
@@ -260,7 +266,7 @@ export class PostgresStorage implements Storage {
     } catch (error) {
       const transaction = this.#server.newTransaction();
       // Whoever lost the connection does not know whether it was in time.
-      if (!(yield* commitOutcome(this.#schema, transaction, this.#options.callTimeout, tid, error)))
+      if (!(yield* commitOutcome(this.#schema, transaction, this.#options.callTimeout, pending, error)))
         throw error;
     } finally {
       this.#news.finishing(undefined);
@@ -343,6 +349,7 @@ export class PostgresStorage implements Storage {
     this.#adapter.close();
     if (this.#pending) this.tpcAbort(this.#pending.meta);
     this.#isClosed = true;
+    this.#catchUp.close();
     this.#lock.close(this.#closedError());
     this.#server.close();
     this.#work.close();
@@ -350,15 +357,6 @@ export class PostgresStorage implements Storage {
 
   [Symbol.dispose](): void {
     this.close();
-  }
-
-  async #catchUpAsync(): Promise<void> {
-    try {
-      this.#news.tell(await this.#server.runAsync(changesAfter(this.#schema, Channel.read, this.#news.last)));
-    } catch (error) {
-      // Who polls next is told.
-      if (!(error instanceof Error)) throw error;
-    }
   }
 
   #run<Result>(work: ServerWork<Result>): Result {

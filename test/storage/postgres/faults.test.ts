@@ -1,6 +1,6 @@
 /** Servers and connections that fail: what the storage says, and what is true. */
-import { ROOT_OID, ZERO_TID, type Oid, type Tid } from '../../../src/ids';
-import { openStorage, TransactionMetaData, type Storage } from '../../../src/storage';
+import { ROOT_OID, tidFromTime, ZERO_TID, type Oid, type Tid } from '../../../src/ids';
+import { openStorage, runSteps, TransactionMetaData, type Storage } from '../../../src/storage';
 import { record, textOf } from '../../../src/testing';
 import { Harness } from '../../../src/testing/harness';
 import { Cut, Relay } from './relay';
@@ -34,6 +34,13 @@ else {
     storage.store(oid, serial, record(text), txn);
     storage.tpcVote(txn);
     return txn;
+  }
+
+  /** Resolves when a connection waits for the commit lock. */
+  async function waiting(): Promise<void> {
+    while (server.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") === '0') {
+      await new Promise(setImmediate);
+    }
   }
 
   /** Ends the connections of a schema's storages, as a server does that is restarted. */
@@ -74,6 +81,57 @@ else {
     relay.cut = Cut.none;
     storage.tpcAbort(txn);
     expect(opened(url).lastTransaction()).toBe(ZERO_TID);
+  });
+
+  it('a lost commit is not taken for that of another program, which has the same tid', async () => {
+    const url = server.newUrl();
+    const [storage, other] = [opened(relayed(url)), opened(url)];
+    const [mine, theirs] = [new TransactionMetaData(), new TransactionMetaData()];
+    const tid = tidFromTime(Date.now());
+    storage.tpcBegin(mine, tid);
+    storage.store(ROOT_OID, ZERO_TID, record('lost'), mine);
+    storage.tpcVote(mine);
+    relay.cut = Cut.held;
+    const finish = storage.tpcFinishAsync!(mine);
+    const lost = expect(finish).rejects.toMatchObject({ code: 'CONNECTION_LOST', retryable: true });
+    await other.tpcBeginAsync!(theirs, tid);
+    other.store(1 as Oid, ZERO_TID, record('theirs'), theirs);
+    const vote = other.tpcVoteAsync!(theirs);
+    await waiting();
+    relay.end();
+    await vote;
+    expect(other.tpcFinish(theirs)).toBe(tid);
+    await lost;
+    storage.tpcAbort(mine);
+    expect(() => storage.load(ROOT_OID)).toThrow(expect.objectContaining({ code: 'POS_KEY' }));
+  });
+
+  it('a commit whose answer is lost is found to be stored, though it was packed since', async () => {
+    const url = server.newUrl();
+    const [storage, other] = [opened(relayed(url)), new Harness(opened(url))];
+    const txn = voted(storage, ROOT_OID, 'stored');
+    relay.cut = Cut.heldAfter;
+    const finish = storage.tpcFinishAsync!(txn);
+    while (other.storage.lastTransaction() === ZERO_TID) await new Promise(setImmediate);
+    other.change(ROOT_OID, 'changed');
+    expect(runSteps(other.storage.pack!()).revisions).toBe(1);
+    relay.end();
+    expect(await finish).toBeGreaterThan(ZERO_TID);
+  });
+
+  it('a transaction that has not voted, or in vain, is not finished', () => {
+    const url = server.newUrl();
+    const storage = opened(url);
+    const refused = expect.objectContaining({ code: 'STORAGE_TRANSACTION' });
+    const tid = storage.tpcFinish(voted(storage, ROOT_OID, 'one'));
+    const txn = new TransactionMetaData();
+    storage.tpcBegin(txn);
+    storage.store(ROOT_OID, ZERO_TID, record('two'), txn);
+    expect(() => storage.tpcFinish(txn)).toThrow(refused);
+    expect(() => storage.tpcVote(txn)).toThrow(expect.objectContaining({ code: 'CONFLICT' }));
+    expect(() => storage.tpcFinish(txn)).toThrow(refused);
+    storage.tpcAbort(txn);
+    expect(storage.load(ROOT_OID).serial).toBe(tid);
   });
 
   it('a server that is killed and started again has what was committed, and its storages go on', () => {

@@ -1,7 +1,9 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 
 /** Where PostgreSQL's programs are: in the folder that the environment variable names, in the PATH, or where Debian puts them. */
 function programs(): string | undefined {
@@ -28,11 +30,32 @@ export class PostgresServer {
   readonly #data = join(this.directory, 'data');
   #count = 0;
 
-  /** @param durable whether it waits for the disk, as a server does that must survive a power cut */
-  constructor(private readonly durable = false) {
+  /**
+   * @param durable whether it waits for the disk, as a server does that must survive a power cut
+   * @param copyOf the data of another one, which is stopped: this becomes a standby of it, as it is now
+   */
+  constructor(
+    private readonly durable = false,
+    copyOf?: string,
+  ) {
+    if (copyOf !== undefined) {
+      cpSync(copyOf, this.#data, { recursive: true });
+      writeFileSync(join(this.#data, 'standby.signal'), '');
+    }
     if (isRoot()) execFileSync('chown', ['-R', 'nobody', this.directory]);
-    this.#run('initdb', ['-D', this.#data, '-U', 'zodb', '-A', 'trust', '-E', 'UTF8', '--locale=C']);
+    if (copyOf === undefined)
+      this.#run('initdb', ['-D', this.#data, '-U', 'zodb', '-A', 'trust', '-E', 'UTF8', '--locale=C']);
     this.start();
+  }
+
+  /** A standby server with what is stored now. */
+  standby(): PostgresServer {
+    this.stop('fast');
+    try {
+      return new PostgresServer(false, this.#data);
+    } finally {
+      this.start();
+    }
   }
 
   start(): void {
@@ -67,6 +90,22 @@ export class PostgresServer {
   /** Runs SQL beside the storage. */
   sql(text: string): string {
     return this.#run('psql', ['-h', this.directory, '-U', 'zodb', '-d', 'postgres', '-AtXc', text]).trim();
+  }
+
+  /** Runs SQL in a process of its own, while this one goes on. */
+  sqlBeside(text: string): { said(line: string): Promise<void>; readonly ended: Promise<unknown> } {
+    const args = ['-h', this.directory, '-U', 'zodb', '-d', 'postgres', '-AtX'];
+    const child = spawn(join(this.#bin, 'psql'), args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    child.stdin.end(text);
+    const ended = once(child, 'close');
+    const lines = createInterface({ input: child.stdout });
+    return {
+      ended,
+      said: (line) =>
+        new Promise((found) => {
+          lines.on('line', (said) => said === line && found());
+        }),
+    };
   }
 
   remove(): void {

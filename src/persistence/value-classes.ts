@@ -39,15 +39,20 @@ interface WithState {
   __setstate__?: (state: unknown) => void;
 }
 
-/** The usual behaviour: own enumerable fields are the state, no constructor runs; `__getstate__` and `__setstate__` where the class has them. */
+/**
+ * The usual behaviour: own enumerable fields are the state, no constructor runs; `__getstate__` and `__setstate__` where the class has them. What Python makes with arguments (a named tuple) or
+ * gives another state (one of slots) would lose them: it is kept as it was.
+ */
 function valueClassOf(global: Global, prototype: object): ValueClass {
   return {
     global,
     create: () => Object.create(prototype) as object,
+    takes: (args) => args.length === 0,
     setState(object, state) {
       const { __setstate__ } = object as WithState;
-      if (__setstate__ !== undefined) __setstate__.call(object, state);
-      else setFields(object, state);
+      if (__setstate__ === undefined) return setFields(object, state);
+      __setstate__.call(object, state);
+      return true;
     },
     reduce: (object) => reduction(global, object),
   };
@@ -61,10 +66,12 @@ function reduction(global: Global, object: object): Reduction {
   return { by: 'newobj', cls: global, args: [], state: Object.keys(state).length > 0 ? state : undefined };
 }
 
-function setFields(object: object, state: unknown): void {
-  if (typeof state !== 'object' || state === null) return;
+function setFields(object: object, state: unknown): boolean {
+  if (typeof state !== 'object' || state === null || Object.getPrototypeOf(state) !== Object.prototype)
+    return false;
   for (const [name, value] of Object.entries(state)) {
     if (name === '__proto__') continue;
     Object.defineProperty(object, name, { value, writable: true, enumerable: true, configurable: true });
   }
+  return true;
 }

@@ -174,7 +174,7 @@ export class Builder {
         rest = args.slice(2);
       }
     }
-    if (found === undefined) return undefined;
+    if (found === undefined || found.takes?.(rest) === false) return undefined;
     this.charge(COST_INSTANCE);
     const object = found.create(rest);
     (this.#owners ??= new Map()).set(object, found);
@@ -243,7 +243,7 @@ export class Builder {
     }
     const owner = typeof target === 'object' && target !== null ? this.#owners?.get(target) : undefined;
     if (owner !== undefined) {
-      owner.setState(target as object, state);
+      if (owner.setState(target as object, state) === false) this.#otherwise(target, 'has an unknown state');
     } else if (target instanceof UUID) {
       if (!target.setState(state)) this.#otherwise(target, 'has an unknown state');
     } else if (target instanceof Error) {

@@ -30,8 +30,10 @@ export interface ValueClass {
    * the usual one is `Object.create(prototype)` and ignores the arguments.
    */
   create(args: readonly unknown[]): object;
-  /** Gives a new object its state; the usual one defines own properties from a dict. */
-  setState(object: object, state: unknown): void;
+  /** Whether `create` can do with these arguments. Where it can't, what the pickle said is kept as for an unknown class. Without it all are fine. */
+  takes?(args: readonly unknown[]): boolean;
+  /** Gives a new object its state; the usual one defines own properties from a dict. `false`: it is no state for it, and kept as for an unknown class. */
+  setState(object: object, state: unknown): boolean | void;
   /** What is to be written for an object: the usual one gives its own enumerable string-keyed properties. */
   reduce(object: object): Reduction;
 }

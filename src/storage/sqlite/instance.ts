@@ -25,6 +25,7 @@ import type { InstanceContext } from './instance-context';
 import { HEADER, openRecord, sealedSeq } from './record-format';
 import { Revisions, SqliteRecord } from './revisions';
 import { SnapshotTransaction } from './snapshot-transaction';
+import type { Tids } from './tids';
 import type { LastTransaction, WriteContext } from './write-context';
 
 const NOTHING: readonly Oid[] = Object.freeze([]);
@@ -47,6 +48,7 @@ export class SqliteInstance implements StorageInstance {
   readonly #context: InstanceContext;
   readonly #engine: Engine;
   readonly #handle: Handle;
+  readonly #tids: Tids;
   readonly #revisions: Revisions;
   readonly #get: Statement<Buffer>;
   readonly #transaction: SnapshotTransaction;
@@ -73,9 +75,10 @@ export class SqliteInstance implements StorageInstance {
     this.#fixed = fixedSeq !== undefined;
     this.readOnly = this.#fixed || context.engine.options.readOnly;
     this.#handle = this.#fixed ? context.engine.readHandle() : context.engine.connectionHandle();
-    this.#revisions = new Revisions(this.#handle, context.engine.tids);
+    this.#tids = context.engine.tids.through(this.#handle);
+    this.#revisions = new Revisions(this.#handle, this.#tids);
     this.#get = this.#handle.prepare<Buffer>('SELECT state FROM object WHERE oid = ?').pluck();
-    this.#batch = new BatchRead(this.#handle, context.engine.tids);
+    this.#batch = new BatchRead(this.#handle, this.#tids);
     this.#transaction = new SnapshotTransaction(this.#handle);
     this.#isReleased = false;
     if (fixedSeq !== undefined) {
@@ -85,7 +88,7 @@ export class SqliteInstance implements StorageInstance {
   }
 
   get snapshot(): Tid {
-    return this.#seq <= 0 ? ZERO_TID : this.#engine.tids.tidOf(this.#seq);
+    return this.#seq <= 0 ? ZERO_TID : this.#tids.tidOf(this.#seq);
   }
 
   poll(): readonly Oid[] | 'all' {
@@ -197,7 +200,7 @@ export class SqliteInstance implements StorageInstance {
     const data = openRecord(oid, row);
     if (seq > this.#seq) return this.#former(oid);
     if (row.length === HEADER) throw new POSKeyError(oid);
-    return new SqliteRecord(data, seq, this.#engine.tids);
+    return new SqliteRecord(data, seq, this.#tids);
   }
 
   /** A snapshot without its read transaction: the revision that was current then. */

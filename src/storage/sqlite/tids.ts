@@ -13,26 +13,44 @@ const MAX_PAGES = 1024;
  * scattered and neighbouring lookups stay cheap.
  */
 export class Tids {
-  readonly #pages = new Map<number, (Tid | undefined)[]>();
+  readonly #pages: Map<number, (Tid | undefined)[]>;
   readonly #one: Statement<bigint>;
   readonly #range: Statement<[bigint, bigint]>;
   readonly #atMost: Statement<[bigint, bigint]>;
   readonly #handle: Handle;
+  /** Who is asked first. */
+  readonly #shared: Tids | undefined;
   /** What was asked for last: the objects of a batch are mostly of one commit. */
   #lastSeq = -1;
   #lastTid: Tid = ZERO_TID;
 
-  constructor(handle: Handle) {
+  constructor(handle: Handle, shared?: Tids) {
     this.#handle = handle;
+    this.#shared = shared;
+    this.#pages = shared === undefined ? new Map<number, (Tid | undefined)[]>() : shared.#pages;
     this.#one = handle.prepare<bigint>('SELECT tid FROM txn WHERE seq = ?').pluck().safeIntegers();
-    this.#range = handle
-      .prepare<[bigint, bigint]>('SELECT seq, tid FROM txn WHERE seq >= ? AND seq < ?')
-      .raw()
-      .safeIntegers();
-    this.#atMost = handle
-      .prepare<[bigint, bigint]>('SELECT seq, tid FROM txn WHERE seq <= ? ORDER BY seq DESC LIMIT 1')
-      .raw()
-      .safeIntegers();
+    this.#range =
+      shared === undefined
+        ? handle
+            .prepare<[bigint, bigint]>('SELECT seq, tid FROM txn WHERE seq >= ? AND seq < ?')
+            .raw()
+            .safeIntegers()
+        : shared.#range;
+    this.#atMost =
+      shared === undefined
+        ? handle
+            .prepare<[bigint, bigint]>('SELECT seq, tid FROM txn WHERE seq <= ? ORDER BY seq DESC LIMIT 1')
+            .raw()
+            .safeIntegers()
+        : shared.#atMost;
+  }
+
+  /**
+   * The same with a look through another handle at what is not found: a pack takes commits away whose records a snapshot still shows. No more than what is
+   * asked for is read there, as a handle that writes shows a commit that may not come to be.
+   */
+  through(handle: Handle): Tids {
+    return handle === this.#handle ? this : new Tids(handle, this);
   }
 
   /** The tid of a commit. */
@@ -85,12 +103,10 @@ export class Tids {
 
   #read(seq: number, page: (Tid | undefined)[] | undefined): Tid {
     try {
-      if (page === undefined) return this.#readOne(seq);
-      const first = seq - (seq & (PAGE - 1));
-      for (const [found, tid] of this.#range.all(first, first + PAGE)) {
-        page[Number(found) & (PAGE - 1)] = tid as Tid;
-      }
-      const tid = page[seq & (PAGE - 1)];
+      const tid =
+        this.#shared === undefined
+          ? this.#find(seq, page)
+          : (this.#shared.#find(seq, page) ?? this.#findOne(seq));
       if (tid === undefined) throw this.#unknown(seq);
       return tid;
     } catch (error) {
@@ -98,11 +114,19 @@ export class Tids {
     }
   }
 
-  #readOne(seq: number): Tid {
+  #find(seq: number, page: (Tid | undefined)[] | undefined): Tid | undefined {
+    if (page === undefined) return this.#findOne(seq);
+    const first = seq - (seq & (PAGE - 1));
+    for (const [found, tid] of this.#range.all(first, first + PAGE)) {
+      page[Number(found) & (PAGE - 1)] = tid as Tid;
+    }
+    return page[seq & (PAGE - 1)];
+  }
+
+  #findOne(seq: number): Tid | undefined {
     const tid = this.#one.get(seq);
-    if (tid === undefined) throw this.#unknown(seq);
-    this.add(seq, tid as Tid);
-    return tid as Tid;
+    if (tid !== undefined) this.add(seq, tid as Tid);
+    return tid as Tid | undefined;
   }
 
   #newPage(number: number): (Tid | undefined)[] {

@@ -169,8 +169,9 @@ export class PendingTransaction {
       change.blob = yield* storeContent(schema, change.source, this.#at('inside'));
     }
     yield* this.lock();
-    // What existed when the references were checked may be gone by now.
-    if (this.#knownRemovals !== undefined && this.#removals !== this.#knownRemovals) this.#referToAll();
+    // What existed when the references were checked may be gone by now, or doomed.
+    if (this.#removals !== (this.#knownRemovals ?? this.#removals) || this.#removals % 2 === 1)
+      this.#referToAll();
     const asked = [...this.changes.keys(), ...this.#checked.keys(), ...this.#referred];
     const newest =
       asked.length === 0
@@ -199,7 +200,7 @@ export class PendingTransaction {
   *finish(): ServerWork<void> {
     this.#isBegun = false;
     yield { channel: Channel.commit, place: this.#at('end'), text: 'COMMIT' };
-    if (this.removesObjects) this.#around.news.removed(this.#removals + 1);
+    if (this.removesObjects) this.#around.news.removed(this.#removals + 2);
   }
 
   *abort(): ServerWork<void> {

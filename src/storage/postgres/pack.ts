@@ -15,7 +15,7 @@ import type { Steps } from '../steps';
 import { isRetained, PackMarks } from './pack-marks';
 import { PackSession, type PackWork } from './pack-session';
 import { oidArray, oidParameter } from './rows';
-import { removed } from './schema';
+import { doom, undoom } from './schema';
 import { Channel } from './server-worker';
 
 /** Objects swept at once. */
@@ -80,7 +80,11 @@ class Pack {
     }
     if (marks !== undefined) yield* this.#doom(marks, total);
     yield* this.#sweepAll(total);
-    if (!this.#isDry) yield* this.#forgetTransactions();
+    if (!this.#isDry) {
+      const removals = this.#session.query(undoom(schema));
+      if (removals.next()) this.#session.removed(removals.number());
+      yield* this.#forgetTransactions();
+    }
     return { ...this.#report };
   }
 
@@ -102,7 +106,7 @@ class Pack {
       this.#session.query(`INSERT INTO ${schema.doomed} SELECT unnest($1::bigint[]) ON CONFLICT DO NOTHING`, [
         oidArray(doomed),
       ]);
-      removals = this.#session.number(removed(schema));
+      removals = this.#session.number(doom(schema));
       for (const oid of doomed) this.#doomed.add(oid);
     });
     this.#session.removed(removals);

@@ -8,7 +8,7 @@
  * | `blob` | a content; `size` bytes |
  * | `blob_chunk` | a piece of a content, {@link CHUNK} bytes but for the last |
  * | `doomed` | an object that a pack is about to remove: nothing may begin to refer to it |
- * | `meta` | a named number of the database: `version` of the tables; `packed_to`, up to where superseded revisions may be gone; `oids` below which all may have been given out; `removals`, which grows whenever objects are removed |
+ * | `meta` | a named number of the database: `version` of the tables; `packed_to`, up to where superseded revisions may be gone; `oids` below which all may have been given out; `removals`, which grows whenever objects are removed, and is odd as long as some are doomed |
  *
  * Tids ascend in the order in which commits become visible, because each
  * takes a lock before it chooses its tid, and has it until it is committed. The roles of tables are those of RelStorage (`relstorage/adapters/schema.py`), the tables are not.
@@ -112,9 +112,19 @@ function tables({ name, txn, revision, blob, blobChunk, doomed, meta }: Schema):
     INSERT INTO ${meta} VALUES ('version', ${VERSION}), ('packed_to', 0), ('oids', 1), ('removals', 0) ON CONFLICT DO NOTHING`;
 }
 
-/** Tells everybody, when it is committed, that objects were removed. */
+/** Tells everybody, when it is committed, that objects were removed: the new number of removals, which is odd as long as objects are doomed. */
 export function removed({ meta }: Schema): string {
-  return `UPDATE ${meta} SET value = value + 1 WHERE name = 'removals' RETURNING value`;
+  return `UPDATE ${meta} SET value = value + 2 WHERE name = 'removals' RETURNING value`;
+}
+
+/** As {@link removed}, for objects that are doomed. */
+export function doom({ meta }: Schema): string {
+  return `UPDATE ${meta} SET value = (value + 1) | 1 WHERE name = 'removals' RETURNING value`;
+}
+
+/** As {@link removed}, when none is doomed any more. Who read one meanwhile learns that it is gone. */
+export function undoom({ meta, doomed }: Schema): string {
+  return `UPDATE ${meta} SET value = (value + 1) & ~1::bigint WHERE name = 'removals' AND NOT EXISTS (SELECT 1 FROM ${doomed}) RETURNING value`;
 }
 
 /** A name of a channel has 63 bytes at most. */

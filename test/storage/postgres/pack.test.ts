@@ -2,7 +2,7 @@
 import { DB, PersistentMapping, transaction } from '../../../src';
 import { ROOT_OID, type Oid, type Tid } from '../../../src/ids';
 import { openStorage, runSteps, TransactionMetaData, type Storage } from '../../../src/storage';
-import { record, referencesOf } from '../../../src/testing';
+import { record, referencesOf, textOf } from '../../../src/testing';
 import { Harness } from '../../../src/testing/harness';
 import { PostgresServer } from './server';
 
@@ -79,6 +79,34 @@ else {
     expect([...outcomes]).toEqual([false]);
     expect(reached(other).size).toBe(1);
     expect(h.storage.objectCount()).toBe(1);
+  });
+
+  it('garbage that was read after it was doomed is not referred to again, nor when it is gone', () => {
+    const url = server.newUrl();
+    const [h, other] = [new Harness(opened(url)), opened(url)];
+    const { last } = plantGarbage(h);
+    const instance = other.newInstance();
+    const relinkLoaded = (): void => {
+      const root = instance.load(ROOT_OID);
+      const txn = new TransactionMetaData();
+      instance.tpcBegin(txn);
+      instance.store(ROOT_OID, root.serial, record('root', [last]), txn, [last]);
+      try {
+        expect(() => instance.tpcVote(txn)).toThrow(expect.objectContaining({ code: 'READ_CONFLICT' }));
+      } finally {
+        instance.tpcAbort(txn);
+      }
+    };
+    const pack = h.storage.pack!();
+    for (let step = pack.next(); !step.done && step.value.phase !== 'sweep';) step = pack.next();
+    instance.poll();
+    const removals = instance.removals!();
+    expect(textOf(instance.load(last).data)).toBe('garbage');
+    // It is loaded, and nothing was removed since: nobody asks whether it exists.
+    relinkLoaded();
+    runSteps(pack);
+    instance.poll();
+    expect(instance.removals!()).not.toBe(removals);
   });
 
   it('garbage that is referred to again while a pack looks for it stays, with all it leads to', () => {

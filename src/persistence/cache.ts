@@ -203,8 +203,7 @@ export class ObjectCacheImpl implements ObjectCache {
     this.addedFields.commit();
     this.#changes.commit(this.#isNew);
     this.#saver.finish();
-    if (this.#resolved.size === 0) return;
-    for (const oid of this.#resolved) this.#invalidate(oid);
+    if (this.#resolved.size > 0) this.invalidate(this.#resolved);
     this.#resolved.clear();
   }
 
@@ -244,7 +243,7 @@ export class ObjectCacheImpl implements ObjectCache {
   boundary(): void {
     this.#residents.refresh();
     const { eviction } = this.#residents;
-    if (eviction.targetCount === 0) this.minimize();
+    if (eviction.targetCount === 0) this.#dropUnchanged();
     else {
       for (const object of this.exposures.trim(eviction.targetCount)) this.#residents.dropClean(object);
       eviction.round();
@@ -257,7 +256,7 @@ export class ObjectCacheImpl implements ObjectCache {
 
   minimize(): void {
     this.exposures.flush();
-    for (const object of [...this.#residents.objects()]) this.#residents.dropClean(object);
+    this.#dropUnchanged();
   }
 
   clear(): void {
@@ -275,7 +274,6 @@ export class ObjectCacheImpl implements ObjectCache {
     this.#residents.targetCount = count;
   }
 
-  /** States loaded since the cache was made. */
   get loads(): number {
     return this.#residents.loads;
   }
@@ -322,7 +320,6 @@ export class ObjectCacheImpl implements ObjectCache {
     return this.#loader.stateOf(oid, { data, serial });
   }
 
-  /** Whether an object was added and not stored yet. */
   readonly #isNew = (oid: Oid): boolean => {
     const object = this.#residents.find(oid);
     return object !== undefined && recordOf(object)!.serial === ZERO_TID;
@@ -358,6 +355,13 @@ export class ObjectCacheImpl implements ObjectCache {
     }
   }
 
+  /** Drops all states that can be loaded again. What was changed inside during a commit is the next one's. */
+  #dropUnchanged(): void {
+    for (const object of [...this.#residents.objects()]) {
+      if (this.exposures.isClean(recordOf(object)!)) this.#residents.dropClean(object);
+    }
+  }
+
   #endTransaction(): void {
     this.#changes.abort();
     this.#saver.finish();
@@ -384,7 +388,10 @@ export class ObjectCacheImpl implements ObjectCache {
     const record = recordOf(object)!;
     if (record.status === Status.changed || record.status === Status.storing) return;
     if (record.status === Status.saved && !this.exposures.isClean(record)) {
-      this.#noteChanged(object, record);
+      // It will conflict. Between two transactions there is none to join: the next look for changes does.
+      record.status = Status.changed;
+      this.#changes.addLate(object);
+      this.#residents.hold(oid, object);
       return;
     }
     if (record.status !== Status.ghost) this.#residents.drop(object, record, 'invalidation');

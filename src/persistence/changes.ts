@@ -62,6 +62,11 @@ export class Changes {
     return new Set([...this.changed, ...this.#storing, ...this.stored, ...this.#late]);
   }
 
+  /** Notes an object that was changed during a commit, and seen after it. */
+  addLate(object: object): void {
+    this.#late.push(object);
+  }
+
   /** What was changed during a commit is part of the transaction that is now under way. */
   takeLate(): void {
     this.changed.push(...this.#late);

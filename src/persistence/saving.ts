@@ -170,10 +170,9 @@ export class Saver implements RecordWriterHooks {
       return this.#writer.write(cls, (object as Managed).__getstate__());
     }
     if (adopt(object, record, model)) this.#adoptValues(object, record);
-    const layout = record.state[0];
-    if (hasGetState || layout.hasGetState)
-      return this.#writer.write(cls, (object as WithGetState).__getstate__());
     if (record.watch !== undefined || this.#cache.addedFields.any) this.#claimValues(object, record, cls);
+    if (hasGetState || record.state[0].hasGetState)
+      return this.#writer.write(cls, (object as WithGetState).__getstate__());
     return this.#writeFields(object, record, cls, model.options.version);
   }
 

@@ -224,3 +224,73 @@ test('a database: during commitAsync() with a slow second resource', async () =>
   conn.close();
   db.close();
 });
+
+/** A step of a commit, when everything is written and nothing finished. */
+function atItsVote(tpcVote: () => void): DataManager {
+  const nothing = (): void => undefined;
+  return {
+    sortKey: () => '~',
+    tpcBegin: nothing,
+    commit: nothing,
+    tpcVote,
+    tpcFinish: nothing,
+    tpcAbort: nothing,
+    abort: nothing,
+  };
+}
+
+describe.each([0, 1, 10_000])('in a connection that keeps %i objects', (cacheSize) => {
+  function opened() {
+    const db = new DB(null, { cacheSize, root: { box: () => new Box() } });
+    const manager = new TransactionManager();
+    const connection = db.open({ transactionManager: manager });
+    const during = (change: () => void): void => {
+      manager.get().join(atItsVote(change));
+      manager.commit();
+    };
+    return { db, manager, connection, root: connection.root, during };
+  }
+
+  test.each(changes.filter(([name]) => name.includes('value')))(
+    '%s, changed during a commit, is saved by the next one',
+    (_name, change, look, value) => {
+      const { db, manager, connection, root, during } = opened();
+      root.box.item.tags.push('a');
+      root.box.map.set('a', [1]);
+      during(() => void change(root.box));
+      manager.commit();
+      expect(db.transaction(({ box }) => look(box))).toEqual(value);
+      connection.close();
+      db.close();
+    },
+  );
+
+  test('a change inside a value during a commit meets what others committed meanwhile: a conflict, not a loss', () => {
+    const { db, manager, connection, root, during } = opened();
+    during(() => {
+      root.box.item.tags.push('mine');
+      db.transaction(({ box }) => void (box.item.n = 7));
+    });
+    expect(() => manager.commit()).toThrow(ConflictError);
+    manager.abort();
+    expect([root.box.item.n, root.box.item.tags]).toEqual([7, []]);
+    root.box.item.tags.push('mine');
+    manager.commit();
+    expect(db.transaction(({ box }) => [box.item.n, [...box.item.tags]])).toEqual([7, ['mine']]);
+    connection.close();
+    db.close();
+  });
+
+  test('a change inside a value during a commit is saved by the next one after a pack', () => {
+    const { db, manager, connection, root, during } = opened();
+    root.box.item.n = 1;
+    manager.commit();
+    db.pack();
+    root.box.other.n = 1;
+    during(() => root.box.item.tags.push('mine'));
+    manager.commit();
+    expect(db.transaction(({ box }) => [...box.item.tags])).toEqual(['mine']);
+    connection.close();
+    db.close();
+  });
+});

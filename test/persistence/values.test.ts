@@ -24,6 +24,17 @@ class Box {
   }
 }
 
+@persistent('values.Paired')
+class Paired extends Box {
+  __getstate__(): unknown {
+    return { pair: [this.a, this.b] };
+  }
+
+  __setstate__({ pair }: { pair: [unknown, unknown] }): void {
+    [this.a, this.b] = pair;
+  }
+}
+
 /** A stored box with `a`, loaded by a fresh jar. */
 function stored(a: unknown, b?: unknown): { box: Box; jar: MapJar; records: Records; again: () => Box } {
   const records = new Records();
@@ -434,6 +445,20 @@ describe('what a dropped state reached', () => {
     list.push('still found');
     jar.commit();
     expect(JSON.stringify(again().a)).toContain('still found');
+  });
+
+  test('an object with a state of its own saves a copy of an evicted value, as what it was', () => {
+    const { box, jar, again } = stored([1, Object.freeze([2])], new Map([[1, new Date(3)]]));
+    const [a, b] = [box.a, box.b];
+    jar.cache.minimize();
+    box.other = new Paired(a, b);
+    jar.commit();
+    expect([box.other.a, box.other.b]).toEqual([a, b]);
+    (box.other.a as number[]).push(5);
+    (box.other.b as Map<number, Date>).get(1)!.setTime(9);
+    jar.commit();
+    expect([again().other!.a, again().other!.b]).toEqual([[1, [2], 5], new Map([[1, new Date(9)]])]);
+    expect(again().a).toEqual([1, [2]]);
   });
 
   test('a value that another object gave up goes with it', () => {

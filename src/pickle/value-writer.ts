@@ -178,7 +178,9 @@ export class ValueWriter {
     if (this.fetch(list)) return;
     // Object.keys is faster on the shortest only: it makes a string of each index.
     if ((list.length < 4 ? Object.keys(list) : Object.values(list)).length > list.length) {
-      throw this.error(`an array with properties beside its elements cannot be saved (${extras(list)})`);
+      throw this.error(
+        `an array with properties beside its elements cannot be saved (${extras(list, list.length)})`,
+      );
     }
     this.out.byte(0x5d);
     this.putObject(list);
@@ -304,11 +306,12 @@ export class ValueWriter {
 
   protected builtin(object: object): void {
     if (this.fetch(object)) return;
-    if (
-      Object.getPrototypeOf(object) === Date.prototype &&
-      this.protocol >= 3 &&
-      isDatetime(object as Date)
-    ) {
+    const prototype = Object.getPrototypeOf(object) as object;
+    if (BARE.has(prototype) && Object.keys(object).length > 0) {
+      const name = nameOfClass(object);
+      throw this.error(`a ${name} with properties of its own cannot be saved (${extras(object, 0)})`);
+    }
+    if (prototype === Date.prototype && this.protocol >= 3 && isDatetime(object as Date)) {
       this.date(object as Date);
       return;
     }
@@ -372,9 +375,12 @@ function withoutKeywords(reduction: Reduction): Reduction {
   };
 }
 
-function extras(list: readonly unknown[]): string {
-  return Object.keys(list)
-    .slice(list.length)
+/** What a program puts on these beside what they hold has no place in a pickle. */
+const BARE: ReadonlySet<object> = new Set([Date.prototype, Map.prototype, Set.prototype]);
+
+function extras(object: object, elements: number): string {
+  return Object.keys(object)
+    .slice(elements)
     .slice(0, 3)
     .map((key) => JSON.stringify(key))
     .join(', ');

@@ -296,6 +296,18 @@ describe('what cannot be saved is an error with its path', () => {
       { match: 'abc'.match(/b/) },
       'match: an array with properties beside its elements cannot be saved ("index", "input", "groups")',
     ],
+    [
+      [Object.assign(new Date(0), { note: 'x' })],
+      '[0]: a Date with properties of its own cannot be saved ("note")',
+    ],
+    [
+      { seen: Object.assign(new Map(), { by: 'me', at: 1 }) },
+      'seen: a Map with properties of its own cannot be saved ("by", "at")',
+    ],
+    [
+      [Object.assign(new Set(), { by: 'me' })],
+      '[0]: a Set with properties of its own cannot be saved ("by")',
+    ],
     [{ accessor }, 'accessor.now: an accessor in a plain object cannot be saved'],
     [[new WeakMap()], '[0]: a WeakMap cannot be saved'],
     [[Object(5)], '[0]: a boxed primitive cannot be saved; save the primitive itself'],

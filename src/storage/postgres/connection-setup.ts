@@ -9,20 +9,33 @@ const CONNECT_TIMEOUT = 10_000;
 /** Milliseconds after which an idle connection is asked whether it is alive. */
 const KEEP_ALIVE = 30_000;
 /** What a server, database or user may have set otherwise, and all this rests on. */
-const PROLOGUE = [
-  "SET default_transaction_isolation = 'read committed'",
-  "SET client_encoding = 'UTF8'",
-  "SET bytea_output = 'hex'",
-  'SET standard_conforming_strings = on',
-  'SET search_path = pg_catalog',
-  'SET synchronous_commit = on',
-  'SET jit = off',
-  'SET statement_timeout = 0',
-  'SET lock_timeout = 0',
-  'SET idle_in_transaction_session_timeout = 0',
-  // Newer releases have them.
-  "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')",
-].join('; ');
+const SETTINGS = [
+  ['default_transaction_isolation', 'read committed'],
+  ['client_encoding', 'UTF8'],
+  ['bytea_output', 'hex'],
+  ['standard_conforming_strings', 'on'],
+  ['search_path', 'pg_catalog'],
+  ['synchronous_commit', 'on'],
+  ['lock_timeout', '0'],
+  ['statement_timeout', '0'],
+  ['idle_in_transaction_session_timeout', '0'],
+  ['idle_session_timeout', '0'],
+  ['transaction_timeout', '0'],
+  // Every statement here has an index to follow. Before the server has counted its rows it would rather read and sort whole tables, for each page anew.
+  ['enable_seqscan', 'off'],
+  ['enable_bitmapscan', 'off'],
+  ['enable_sort', 'off'],
+  ['enable_hashagg', 'off'],
+  ['enable_hashjoin', 'off'],
+  ['enable_mergejoin', 'off'],
+  ['max_parallel_workers_per_gather', '0'],
+  // So each is planned once.
+  ['plan_cache_mode', 'force_generic_plan'],
+  ['jit', 'off'],
+] as const;
+/** Some came with later releases of PostgreSQL. */
+const PROLOGUE = `SELECT set_config(known.name, wanted.value, false) FROM (VALUES ${SETTINGS.map(([name, value]) => `('${name}', '${value}')`).join()}) AS wanted (name, value)
+  JOIN pg_catalog.pg_settings AS known ON known.name = wanted.name`;
 
 /** What the worker needs to connect, and what the storage is called: without the password. */
 export function connectionSetup(

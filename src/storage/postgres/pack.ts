@@ -139,14 +139,15 @@ class Pack {
     // An object goes as a whole when its newest revision is not later than the pack time, and it is deleted or not reachable.
     const rows = this.#session.query(
       `WITH newest AS (
-          SELECT DISTINCT ON (oid) oid, tid, state IS NULL AS deleted FROM ${revision} WHERE oid = ANY ($1::bigint[]) ORDER BY oid, tid DESC
+          SELECT wanted.oid, r.tid, r.deleted FROM unnest($1::bigint[]) AS wanted (oid)
+            CROSS JOIN LATERAL (SELECT tid, state IS NULL AS deleted FROM ${revision} WHERE oid = wanted.oid ORDER BY tid DESC LIMIT 1) AS r
         ), gone AS (
           SELECT oid, deleted FROM newest WHERE tid <= $2 AND (deleted OR oid = ANY ($3::bigint[]))
         ), removed AS (
           DELETE FROM ${revision} AS r WHERE r.oid = ANY ($1::bigint[]) AND (r.oid IN (SELECT oid FROM gone) OR NOT ${isRetained(this.#session.schema, 'r')})
           RETURNING length(r.state) AS size, r.blob
         ), undoomed AS (
-          DELETE FROM ${doomed} WHERE oid IN (SELECT oid FROM gone)
+          DELETE FROM ${doomed} WHERE oid = ANY (ARRAY(SELECT oid FROM gone))
         )
         SELECT count(*), coalesce(sum(size), 0), count(blob), (SELECT count(*) FROM gone), (SELECT count(*) FROM gone WHERE NOT deleted),
           array_to_string(array_agg(DISTINCT blob) FILTER (WHERE blob IS NOT NULL), ',') FROM removed`,
@@ -185,10 +186,10 @@ class Pack {
     for (let after = ZERO_TID, done = 0; ;) {
       const rows = this.#session.query(
         `WITH page AS (SELECT tid FROM ${txn} WHERE tid > $1 AND tid <= $2 ORDER BY tid LIMIT ${TRANSACTIONS}), gone AS (
-            DELETE FROM ${txn} AS t WHERE tid IN (SELECT tid FROM page) AND tid < (SELECT max(tid) FROM ${txn})
+            DELETE FROM ${txn} AS t WHERE tid = ANY (ARRAY(SELECT tid FROM page)) AND tid < (SELECT max(tid) FROM ${txn})
               AND NOT EXISTS (SELECT 1 FROM ${revision} WHERE tid = t.tid) RETURNING tid
           ), kept AS (
-            UPDATE ${txn} SET packed = true WHERE tid IN (SELECT tid FROM page EXCEPT SELECT tid FROM gone) AND NOT packed
+            UPDATE ${txn} SET packed = true WHERE tid = ANY (ARRAY(SELECT tid FROM page)) AND tid <> ALL (ARRAY(SELECT tid FROM gone)) AND NOT packed
           ) SELECT max(tid), count(*) FROM page`,
         [after, this.#packTid],
       );

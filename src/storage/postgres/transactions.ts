@@ -14,8 +14,11 @@ import type { Schema } from './schema';
 import type { Server, Statement } from './server';
 import { Channel } from './server-worker';
 
-/** Rows asked for at once; records may be large. */
-const PAGE = 200;
+/** Rows asked for at once, and the bytes of records in them. */
+const PAGE = 500;
+const PAGE_BYTES = 4 << 20;
+/** The largest number of PostgreSQL's `bigint`. */
+const LARGEST = 2n ** 63n - 1n;
 
 /** Newest first, in pages; only those that can be undone. */
 export function* undoable(server: Server, { txn, meta }: Schema, newest: Tid): Generator<TransactionInfo> {
@@ -83,18 +86,23 @@ function* recordsOf(server: Server, { revision }: Schema, tid: Tid): Generator<D
   for (let after: string | undefined; ;) {
     const rows = server.call(
       read(
-        `SELECT oid, state, state_tid FROM ${revision} WHERE tid = $1 ${after === undefined ? '' : 'AND oid > $2'} ORDER BY oid LIMIT ${PAGE}`,
+        bounded(
+          `SELECT oid, tid, state, state_tid FROM ${revision} WHERE tid = $1 ${after === undefined ? '' : 'AND oid > $2'} ORDER BY oid LIMIT ${PAGE}`,
+        ),
         after === undefined ? [tid] : [tid, after],
       ),
     );
+    let found = 0;
     let count = 0;
     for (; rows.next(); count++) {
+      found = rows.number();
       const oid = rows.oid();
+      rows.bytes();
       const data = rows.bytes();
       yield { oid, tid, data, dataTid: rows.optionalTid() };
       after = oidParameter(oid);
     }
-    if (count < PAGE) return;
+    if (count === found && count < PAGE) return;
   }
 }
 
@@ -105,23 +113,46 @@ export function* walkCurrent(
   from: Oid,
   at: Tid,
 ): IterableIterator<CurrentRecord> {
-  for (let next = BigInt(oidParameter(from)); ;) {
-    const rows = server.call(
-      read(
-        `SELECT DISTINCT ON (oid) oid, tid, state FROM ${revision} WHERE oid >= $1 AND tid <= $2 ORDER BY oid, tid DESC LIMIT ${PAGE}`,
-        [next, at],
-      ),
-    );
-    let count = 0;
-    for (; rows.next(); count++) {
-      const oid = rows.oid();
-      const serial = rows.tid();
-      const data = rows.bytes();
-      if (data !== null) yield { oid, serial, data };
-      next = BigInt(oidParameter(oid)) + 1n;
+  const first = BigInt(oidParameter(from));
+  // The largest oids are negative numbers in the tables.
+  const ranges =
+    first < 0n
+      ? [[first, -1n]]
+      : [
+          [first, LARGEST],
+          [-LARGEST - 1n, -1n],
+        ];
+  for (const [start, end] of ranges as [bigint, bigint][]) {
+    for (let next = start; ;) {
+      const rows = server.call(
+        read(
+          bounded(
+            `SELECT DISTINCT ON (oid) oid, tid, state, state_tid FROM ${revision} WHERE oid >= $1 AND oid <= $2 AND tid <= $3 ORDER BY oid, tid DESC LIMIT ${PAGE}`,
+          ),
+          [next, end, at],
+        ),
+      );
+      let found = 0;
+      let count = 0;
+      for (; rows.next(); count++) {
+        found = rows.number();
+        const oid = rows.oid();
+        const serial = rows.tid();
+        const data = rows.bytes();
+        if (data !== null) yield { oid, serial, data };
+        next = BigInt(oidParameter(oid)) + 1n;
+      }
+      if (count === found && count < PAGE) break;
     }
-    if (count < PAGE) return;
   }
+}
+
+/** Of the rows of a page (oid, tid, state, state_tid) as many as are not too large together, but one at least; each with the number of rows of the page. */
+function bounded(page: string): string {
+  return `SELECT found, oid, tid, state, state_tid FROM (
+      SELECT count(*) OVER () AS found, oid, tid, state, state_tid,
+        sum(coalesce(length(state), 0)) OVER (ORDER BY oid ROWS UNBOUNDED PRECEDING) - coalesce(length(state), 0) AS before FROM (${page}) AS page
+    ) AS sized WHERE before < ${PAGE_BYTES} ORDER BY oid`;
 }
 
 /** Of a transaction: all that its undo needs is there. A pack may have removed a part of it, and was killed before it said so. */

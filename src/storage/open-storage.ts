@@ -86,7 +86,7 @@ function openUri({ uri, query }: ParsedUri, options: StorageOptions): Storage {
   const open = openers.get(uri.scheme);
   if (open === undefined) {
     throw new InvalidArgumentError(
-      `No storage is known for ${uri.scheme}: in ${JSON.stringify(uri.text)}. Known are ` +
+      `No storage is known for ${uri.scheme}: in ${JSON.stringify(withoutPassword(uri.text))}. Known are ` +
         `${[...openers.keys()].map((scheme) => `${scheme}:`).join(', ')}; others have to be imported first.`,
     );
   }
@@ -114,10 +114,14 @@ function decodePath(path: string, text: string): string {
   try {
     return decodeURIComponent(path);
   } catch (cause) {
-    throw new InvalidArgumentError(`${JSON.stringify(text)} is not a URI: a percent sign stands alone.`, {
-      cause,
-    });
+    const shown = JSON.stringify(withoutPassword(text));
+    throw new InvalidArgumentError(`${shown} is not a URI: a percent sign stands alone.`, { cause });
   }
+}
+
+/** Messages end up in logs. */
+function withoutPassword(text: string): string {
+  return text.replace(/(\/\/[^:/?@]*):[^?]*@/, '$1:…@');
 }
 
 /** `true`, `false` and numbers as such; `history=days:7`, `blobs=directory:path` as the options say it. */

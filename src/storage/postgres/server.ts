@@ -34,6 +34,9 @@ interface Waiting {
   readonly failed: (error: unknown) => void;
 }
 
+/** Byte strings of so many bytes are handed over to the worker rather than copied. */
+const LONG = 64 << 10;
+
 /** Statements to a PostgreSQL server, blocking or not. */
 export class Server {
   /** Somebody committed, or the connection that would have told of it was lost. */
@@ -187,9 +190,7 @@ export class Server {
     const id = (this.#lastId = (this.#lastId + 1) % 0x1_0000_0000);
     this.#waiting.set(id, waiting);
     const given = values?.map(compact);
-    const bytes = isGiven
-      ? given?.flatMap((value) => (value instanceof Uint8Array ? [value.buffer as ArrayBuffer] : []))
-      : undefined;
+    const bytes = isGiven ? given?.flatMap(transferable) : undefined;
     this.#bridge.post({ id, channel, text, values: given, name, place } satisfies Order, bytes);
     return id;
   }
@@ -238,4 +239,9 @@ function compact(value: unknown): unknown {
   return value instanceof Uint8Array && value.length < value.buffer.byteLength
     ? new Uint8Array(value)
     : value;
+}
+
+/** Short ones are copied faster than they are handed over. */
+function transferable(value: unknown): ArrayBuffer[] {
+  return value instanceof Uint8Array && value.length >= LONG ? [value.buffer as ArrayBuffer] : [];
 }

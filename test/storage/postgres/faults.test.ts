@@ -214,6 +214,15 @@ else {
     expect(call).not.toThrow(/secret/);
   });
 
+  it('a URL that can not be read is shown without its password', () => {
+    for (const url of ['postgres://ann:sec%ret@host/bank', 'posgres://ann:sec/ret@host/bank?schema=x']) {
+      const call = (): unknown => openStorage(url);
+      expect(call).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+      expect(call).toThrow(/:\/\/ann:…@host\/bank/);
+      expect(call).not.toThrow(/sec|ret/);
+    }
+  });
+
   it('tables of a newer release, and a database that is not there, are refused by name', () => {
     const url = server.newUrl();
     expect(() => openStorage(url, { create: false })).toThrow(expect.objectContaining({ code: 'NO_FILE' }));

@@ -2,7 +2,7 @@
  * What leaves and inner nodes of all collections have in common: their content, how it is loaded, followed and written.
  */
 import { POSKeyError } from '../errors';
-import { isPersistent, isReference, isSettled, Managed, oidOf, serialOf, WRAP } from '../persistence/index';
+import { isPersistent, isReference, isSettled, Managed, oidOf, WRAP } from '../persistence/index';
 import { ItemForm } from '../record/index';
 import { Content } from './content';
 import { DamagedTreeError, InvalidKeyError, InvalidValueError } from './errors';
@@ -10,7 +10,6 @@ import type { Family } from './family';
 import type { KeyKind } from './key-kinds';
 import { describeKey, describeType } from './key-order';
 import { leafInRecord, leafState, readLeafState, readTreeState, treeState } from './state';
-import { ZERO_TID } from '../ids';
 import { addOwner, hideContent, ownerOf, putOwner } from './node-slots';
 import type { ValueKind } from './value-kinds';
 
@@ -227,9 +226,6 @@ export abstract class TreeNode extends Managed {
 
   override __getstate__(): unknown {
     const content = contentOf(this);
-    // What a new node holds, the program may hold too.
-    const isNew = this.isStored && (serialOf(this) ?? ZERO_TID) === ZERO_TID;
-    if (isNew) for (const value of this.heldValues()) this.take(value);
     return content.leaf ? leafState(this, content) : treeState(this, content);
   }
 

@@ -4,9 +4,8 @@ import { PyDateTime } from '../pickle/index';
 import { isFrozenByNature, naturalPrototype } from './sealing';
 import { bytesOf, Kind, kindOf, ownNames } from './values';
 
-/** A deep copy with the same aliasing inside. Persistent objects and references are shared, not copied. */
-export function cloneValue(root: object): object {
-  const clones = new Map<object, object>();
+/** A deep copy with the same aliasing inside, and with what was copied before into `clones`. Persistent objects and references are shared, not copied. */
+export function cloneValue(root: object, clones = new Map<object, object>()): object {
   const open: [from: object, to: object, kind: Kind][] = [];
   const clone = (value: unknown): unknown => {
     if (typeof value !== 'object' || value === null) return value;

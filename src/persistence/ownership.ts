@@ -57,9 +57,15 @@ function takeOver(value: object, record: ObjectRecord, { table }: Owners): void 
 
 /**
  * What is to stand in a field instead of `root`: itself, when everything in it is or becomes the object's own; foreign and stale parts are replaced by copies.
+ * @param copies of parts of other values of the object, by what they are copies of: what stands in several of them stays one
  * @throws StaleValueError for a part that an abort or invalidation made stale
  */
-export function claim(root: object, record: ObjectRecord, where: () => string): object {
+export function claim(
+  root: object,
+  record: ObjectRecord,
+  where: () => string,
+  copies: Map<object, object>,
+): object {
   const { owners } = record.cache!.exposures;
   let foreign = false;
   let held: Map<ObjectRecord, ReadonlySet<object>> | undefined;
@@ -80,7 +86,8 @@ export function claim(root: object, record: ObjectRecord, where: () => string): 
   if (!foreign) return root;
   const claimed = rewrite(root, (value) => {
     if (kindOf(value) > Kind.instance) return value;
-    return staleReason(value) !== undefined || owners.table.get(value) !== record ? cloneValue(value) : value;
+    const isForeign = staleReason(value) !== undefined || owners.table.get(value) !== record;
+    return isForeign ? cloneValue(value, copies) : value;
   });
   walkContainers(claimed, (value) => void owners.table.set(value, record));
   return claimed;

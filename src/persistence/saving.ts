@@ -66,6 +66,8 @@ export class Saver implements RecordWriterHooks {
   readonly #manners: Manners;
   /** Whether the record that is being written refers to something that is not loaded, or may not be. */
   #ghosts = false;
+  /** Copies of values of others that stand in the object that is being saved. */
+  readonly #copies = new Map<object, object>();
   /** The reference that is being written. */
   readonly #reference = new Referred();
 
@@ -96,6 +98,7 @@ export class Saver implements RecordWriterHooks {
     if (at === this.#queue.length) return undefined;
     this.#next = at + 1;
     this.record = this.#records[at]!;
+    if (this.#copies.size > 0) this.#copies.clear();
     return this.#save(this.#queue[at]!, this.record);
   }
 
@@ -119,6 +122,7 @@ export class Saver implements RecordWriterHooks {
   }
 
   #empty(): void {
+    this.#copies.clear();
     if (this.#queue.length === 0) return;
     this.record = undefined;
     for (const record of this.#records) record.place &= ~Place.queued;
@@ -212,12 +216,22 @@ export class Saver implements RecordWriterHooks {
 
   /** Values inside a collection that belong to somebody else. */
   #claimInside(object: Managed, record: ObjectRecord, cls: ClassMeta): void {
+    if (record.serial === ZERO_TID) this.#adoptInside(object, record);
     for (const { slot, source: value } of watchedValues(record)) {
       if (slot !== INSIDE) continue;
-      const claimed = claim(value, record, () => cls.toString());
+      const claimed = claim(value, record, () => cls.toString(), this.#copies);
       if (claimed === value) continue;
       object.replaceValue(value, claimed);
       this.#cache.exposures.assigned(object, record, INSIDE, claimed);
+    }
+  }
+
+  /** As {@link #adoptValues}: of a collection. A leaf that came out of a split has values that others were given. */
+  #adoptInside(object: Managed, record: ObjectRecord): void {
+    const { exposures } = this.#cache;
+    for (const value of object.heldValues() ?? []) {
+      if (typeof value !== 'object' || value === null || recordOf(value) !== undefined) continue;
+      if (kindOf(value) <= Kind.instance) exposures.assigned(object, record, INSIDE, value);
     }
   }
 
@@ -242,6 +256,7 @@ export class Saver implements RecordWriterHooks {
         value,
         record,
         () => `${cls.toString()}.${record.state[0].model.nameOfSlot(slot) ?? '?'}`,
+        this.#copies,
       );
       if (claimed === value) continue;
       record.state[slot] = claimed;

@@ -131,6 +131,23 @@ describe.each(values)('%s', (_name, make) => {
   });
 });
 
+test('what stands twice in an object and belongs to another is one copy', () => {
+  const { jar, first, second, again } = storedTwo(() => [1]);
+  const shared = first.a as number[];
+  const outer = [shared];
+  first.b = outer;
+  second.a = outer;
+  second.b = { shared };
+  jar.commit();
+  (second.a as number[][])[0]!.push(2);
+  jar.commit();
+  for (const each of [second, again()[1]!]) {
+    expect([each.a, each.b]).toEqual([[[1, 2]], { shared: [1, 2] }]);
+    expect((each.b as { shared: unknown }).shared).toBe((each.a as unknown[])[0]);
+  }
+  expect([again()[0]!.a, again()[0]!.b]).toEqual([[1], [[1]]]);
+});
+
 test('a copy of a frozenset refuses changes, as the one that it was made of', () => {
   const shared = new FrozenSet([1]);
   const { jar, first, second } = storedTwo(() => null);

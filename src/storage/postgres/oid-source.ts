@@ -1,3 +1,4 @@
+import { StorageError } from '../../errors';
 import type { Oid } from '../../ids';
 import type { Schema } from './schema';
 import type { Server, ServerWork } from './server';
@@ -27,7 +28,11 @@ export class OidSource {
         values: [],
       });
       rows.next();
-      this.#end = rows.number();
+      const end = rows.number();
+      // Larger ones are not numbers of their own any more: two objects would get the same.
+      if (end > Number.MAX_SAFE_INTEGER)
+        throw new StorageError('There are no oids left.', { code: 'NO_OIDS' });
+      this.#end = end;
       this.#next = this.#end - BLOCK;
     }
     return this.#next++ as Oid;

@@ -85,4 +85,15 @@ else {
     for (let i = 0; i < oids.length; i++) expect(walk(oids[i])).toEqual(oids.slice(i));
     expect(textOf(storage.load(oids.at(-1)!).data)).toBe('there');
   });
+
+  it('an oid is not given out twice where numbers end', () => {
+    const storage = opened(server.newUrl());
+    new Harness(storage).commit([{ oid: (Number.MAX_SAFE_INTEGER - 300) as Oid, text: 'from afar' }]);
+    const given: Oid[] = [];
+    const ask = (): void => {
+      for (let i = 0; i < 1_000; i++) given.push(storage.newOid());
+    };
+    expect(ask).toThrow(expect.objectContaining({ code: 'NO_OIDS' }));
+    expect(new Set(given).size).toBe(given.length);
+  });
 }

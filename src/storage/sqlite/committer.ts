@@ -6,6 +6,7 @@ import type { BlobSource, TransactionStatus } from '../interfaces';
 import { checkRecord } from '../record-check';
 import { TransactionMetaData } from '../transaction-meta';
 import type { Blobs } from './blobs';
+import { areDoomed } from './doomed';
 import type { Engine } from './engine';
 import { areManyStores, type Change } from './change';
 import { checkIdentity, type Handle } from './handle';
@@ -359,8 +360,10 @@ export class SqliteCommitter {
 
   /** Another process removed objects after the connection had asked: what this transaction refers to may be among them. */
   #checkRemovals({ instance, changes }: Current, writing: WriteTransaction): void {
-    if (writing.handle !== this.#engine.writer) return;
-    if (instance?.knownRemovals === undefined || instance.knownRemovals === writing.removals()) return;
+    const isSnapshot = writing.handle !== this.#engine.writer;
+    const removals = isSnapshot ? this.#engine.log.removals : writing.removals();
+    if (areDoomed(removals)) writing.checkDoomed(changes);
+    if (isSnapshot || instance?.knownRemovals === undefined || instance.knownRemovals === removals) return;
     const stored = new Set(writing.changed);
     for (const { oid } of changes) stored.add(oid);
     for (const change of changes) {

@@ -29,6 +29,8 @@ export class GarbageMarks {
   readonly #engine: Engine;
   readonly #marked = new OidSet();
   #stack: Oid[] = [];
+  /** Marked since {@link watch} was called. */
+  #fresh: Oid[] | undefined;
   /** Commits and history rows up to here have been followed. */
   #seq: number;
   #past: number;
@@ -58,6 +60,18 @@ export class GarbageMarks {
 
   has(oid: Oid): boolean {
     return this.#marked.has(oid);
+  }
+
+  /** From now on it is remembered what is marked. */
+  watch(): void {
+    this.#fresh = [];
+  }
+
+  /** What was marked since {@link watch} was called. */
+  takeFresh(): readonly Oid[] {
+    const fresh = this.#fresh ?? [];
+    this.#fresh = [];
+    return fresh;
   }
 
   get count(): number {
@@ -104,7 +118,7 @@ export class GarbageMarks {
       any = true;
       for (const oid of rowChanges(row)) {
         // Marked or not: its references may be new.
-        this.#marked.add(oid);
+        if (this.#marked.add(oid)) this.#fresh?.push(oid);
         this.#stack.push(oid);
       }
       this.#seq = nextKey(this.#engine.path, this.#seq, Number(row.seq));
@@ -135,6 +149,8 @@ export class GarbageMarks {
   }
 
   #push(oid: Oid): void {
-    if (this.#marked.add(oid)) this.#stack.push(oid);
+    if (!this.#marked.add(oid)) return;
+    this.#stack.push(oid);
+    this.#fresh?.push(oid);
   }
 }

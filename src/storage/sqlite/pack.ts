@@ -4,8 +4,8 @@
  *
  * 1. Whatever can be reached is marked (gc-mark.ts), while others read and commit.
  * 2. Former revisions that were superseded at the pack time go: a prefix of `history`.
- * 3. Objects that are not marked go, in batches under the write lock, each after the marks have caught up with what was
- *    committed meanwhile. A commit that would refer to something removed is refused by the count of removals.
+ * 3. Objects that are not marked are listed, and doomed all at once under the write lock, after the marks have caught up with what was
+ *    committed meanwhile (doomed.ts). Then they go, in batches. A commit that would refer to one of them is refused by the count of removals.
  * 4. Transactions that keep nothing, blobs and their contents go; pages are given back.
  */
 import { InvalidArgumentError, LockError } from '../../errors';
@@ -14,6 +14,7 @@ import type { PackOptions, PackReport } from '../interfaces';
 import type { Progress, Steps } from '../steps';
 import { sweepBlobs } from './blob-sweep';
 import type { Blobs } from './blobs';
+import { Doomed } from './doomed';
 import type { Engine } from './engine';
 import { GarbageMarks, STEP_MS } from './gc-mark';
 import { pause, type Handle } from './handle';
@@ -87,12 +88,17 @@ export class Pack {
       return;
     }
     try {
-      yield* this.#write('begin', () => this.#lock.acquire());
+      let doomed: Doomed | undefined;
+      yield* this.#write('begin', () => {
+        this.#lock.acquire();
+        doomed = new Doomed(this.#handle);
+      });
+      if (doomed!.isDecided) yield* this.#removeDoomed(doomed!);
       // First what can fail for a damaged or unreadable record: then nothing is gone yet.
       const marks = yield* this.#mark();
       yield* this.#write('history', () => this.#begin());
       yield* this.#trim();
-      yield* this.#sweepObjects(marks);
+      yield* this.#sweepObjects(marks, doomed!);
       yield* this.#sweepTransactions();
       const revisions = new Revisions(this.#handle, tids);
       yield* sweepBlobs(this.#handle, revisions, this.#blobs, this.#counts, (phase, work) =>
@@ -154,59 +160,91 @@ export class Pack {
     return marks;
   }
 
-  *#sweepObjects(marks: GarbageMarks | undefined): Generator<Progress, void, void> {
+  *#sweepObjects(marks: GarbageMarks | undefined, doomed: Doomed): Generator<Progress, void, void> {
     const total = this.#sql.objectCount();
     let done = 0;
+    let isGarbage = false;
+    marks?.watch();
     for (let after = -(2n ** 63n); ;) {
       const rows = this.#sql.scan(after);
-      if (rows.length === 0) return;
-      const candidates: Oid[] = [];
+      if (rows.length === 0) break;
+      const deleted: Oid[] = [];
+      const garbage: Oid[] = [];
       for (const { oid, seq, size } of rows) {
-        if (seq <= this.#packSeq && (size === 0 || (marks !== undefined && !marks.has(oid))))
-          candidates.push(oid);
-        else if (seq <= this.#packSeq) this.#used.add(seq as Oid);
+        if (seq > this.#packSeq) continue;
+        if (size === 0) deleted.push(oid);
+        else if (marks !== undefined && !marks.has(oid)) garbage.push(oid);
+        else this.#used.add(seq as Oid);
       }
       after = nextKey<bigint>(this.#engine.path, after, rows.at(-1)!.key);
       done += rows.length;
-      // Before the lock is taken: what is left for the marks to catch up with under it is little then.
-      while (candidates.length > 0 && marks?.advance()) yield { phase: 'objects', done, total };
-      for (let place = 0; place < candidates.length;) {
-        yield* this.#write('objects', () => void (place = this.#remove(candidates, place, marks)));
+      isGarbage ||= garbage.length > 0;
+      if (deleted.length + garbage.length > 0) {
+        yield* this.#write('objects', () => {
+          for (const oid of garbage) doomed.add(oid);
+          this.#removeDeleted(deleted);
+        });
       }
       yield { phase: 'objects', done: Math.min(done, total), total };
       // Rows beyond the last full chunk are newer than this pack; with busy writers they would never end.
-      if (rows.length < SCAN_ROWS) return;
+      if (rows.length < SCAN_ROWS) break;
+    }
+    if (marks === undefined || !isGarbage) return;
+    // Before the lock is taken: what is left for the marks to catch up with under it is little then.
+    while (marks.advance()) yield { phase: 'objects', done: total, total };
+    yield* this.#write('objects', () => this.#doom(marks, doomed));
+    yield* this.#removeDoomed(doomed);
+  }
+
+  /** Under the write lock: what was marked since it was listed stays, the others are doomed. */
+  #doom(marks: GarbageMarks, doomed: Doomed): void {
+    marks.catchUp();
+    for (const oid of marks.takeFresh()) {
+      doomed.drop(oid);
+      const row = this.#sql.look(oid);
+      if (row !== undefined && row.seq <= this.#packSeq) this.#used.add(row.seq as Oid);
+    }
+    doomed.decide();
+  }
+
+  *#removeDoomed(doomed: Doomed): Generator<Progress, void, void> {
+    for (let isDone = false; !isDone;) {
+      yield* this.#write('objects', () => {
+        const end = performance.now() + STEP_MS;
+        let removed = 0;
+        do {
+          const oids = doomed.first();
+          isDone = oids.length === 0;
+          for (const oid of oids) {
+            removed += this.#remove(oid);
+            doomed.drop(oid);
+          }
+        } while (!isDone && performance.now() < end);
+        if (removed > 0) this.#sql.fewerObjects(removed);
+        if (isDone) doomed.finish();
+      });
     }
   }
 
-  /**
-   * Under the write lock, with marks that have caught up: removes candidates from `place` on, as many as a step has time
-   * for. Where to go on.
-   */
-  #remove(candidates: readonly Oid[], place: number, marks: GarbageMarks | undefined): number {
-    marks?.catchUp();
-    const end = performance.now() + STEP_MS;
+  #removeDeleted(oids: readonly Oid[]): void {
     let removed = 0;
-    let existed = false;
-    do {
-      const oid = candidates[place++]!;
+    for (const oid of oids) {
       const row = this.#sql.look(oid);
-      if (row === undefined) continue;
-      const isDeleted = row.size === 0;
-      if (row.seq > this.#packSeq || !(isDeleted || (marks !== undefined && !marks.has(oid)))) {
-        if (row.seq <= this.#packSeq) this.#used.add(row.seq as Oid);
-        continue;
-      }
-      this.#sql.drop(oid);
-      removed++;
-      existed ||= !isDeleted;
-      this.#counts.objects++;
-      this.#counts.revisions++;
-      this.#counts.bytes += row.size;
-    } while (place < candidates.length && performance.now() < end);
+      // Meanwhile there may be a new object of this oid.
+      if (row?.size === 0 && row.seq <= this.#packSeq) removed += this.#remove(oid);
+    }
     if (removed > 0) this.#sql.fewerObjects(removed);
-    if (existed) writeMeta(this.#handle, 'removals', Number(readMeta(this.#handle, 'removals') ?? 0) + 1);
-    return place;
+  }
+
+  /** Removes the current revision of an object; the number of objects that were there. */
+  #remove(oid: Oid): number {
+    const row = this.#sql.look(oid);
+    if (row === undefined) return 0;
+    this.#sql.drop(oid);
+    this.#counts.objects++;
+    this.#counts.revisions++;
+    this.#counts.bytes += row.size;
+    return 1;
   }
 
   /** What the objects' scan did not see is in the history by now: it is looked at last. */

@@ -2,6 +2,7 @@ import { POSKeyError, ReadConflictError } from '../../errors';
 import { formatTid, type Oid, type Tid } from '../../ids';
 import { keepSpecimen } from '../../specimens';
 import type { BoundedRecord, LoadedRecord } from '../interfaces';
+import { areDoomed } from './doomed';
 import type { Statement } from './driver';
 import { oidKey, type Handle } from './handle';
 import { damaged, HEADER, NOT_KEPT, openRecord, sealedPrior, sealedSeq } from './record-format';
@@ -55,8 +56,11 @@ export class Revisions {
   readonly #current: Statement<Buffer>;
   readonly #exists: Statement<number>;
   readonly #missing: Statement<number>;
+  readonly #removals: Statement<number>;
   readonly #former: Statement<Buffer>;
   readonly #first: Statement<number>;
+
+  #doomed: Statement<number> | undefined;
 
   constructor(handle: Handle, tids: Tids) {
     this.#handle = handle;
@@ -70,6 +74,7 @@ export class Revisions {
         `SELECT value FROM json_each(?) LEFT JOIN object ON oid = value WHERE ifnull(length(state), 0) <= ${HEADER}`,
       )
       .pluck();
+    this.#removals = handle.prepare<number>("SELECT value FROM meta WHERE name = 'removals'").pluck();
     this.#former = handle.prepare<Buffer>('SELECT state FROM history WHERE id = ?').pluck();
     this.#first = handle.prepare<number>('SELECT min(id) FROM history').pluck();
   }
@@ -90,24 +95,39 @@ export class Revisions {
     return this.record(oid, row);
   }
 
-  /** Whether the object exists now. */
+  /** Whether the object exists now, and is not doomed by a pack. */
   exists(oid: Oid): boolean {
     try {
-      return this.#exists.get(oid >= 0 ? oid : oidKey(oid)) === 1;
+      return this.#exists.get(oid >= 0 ? oid : oidKey(oid)) === 1 && !this.isDoomed(oid);
     } catch (error) {
       throw this.#handle.failed(error);
     }
   }
 
-  /** Those of these objects that do not exist now. */
+  /** Those of these objects that do not exist now, or are doomed by a pack. */
   missing(oids: readonly Oid[]): Oid[] {
-    if (oids.some((oid) => oid < 0)) return oids.filter((oid) => !this.exists(oid));
+    if (this.#areDoomed() || oids.some((oid) => oid < 0)) return oids.filter((oid) => !this.exists(oid));
     try {
       const missing = new Set<number>(this.#missing.all(`[${oids.join()}]`));
       return missing.size === 0 ? [] : oids.filter((oid) => missing.has(oid));
     } catch (error) {
       throw this.#handle.failed(error);
     }
+  }
+
+  /** Whether a pack is going to remove the object. */
+  isDoomed(oid: Oid): boolean {
+    try {
+      if (!this.#areDoomed()) return false;
+      this.#doomed ??= this.#handle.prepare<number>('SELECT 1 FROM doomed WHERE oid = ?').pluck();
+      return this.#doomed.get(oidKey(oid)) === 1;
+    } catch (error) {
+      throw this.#handle.failed(error);
+    }
+  }
+
+  #areDoomed(): boolean {
+    return areDoomed(this.#removals.get() ?? 0);
   }
 
   /** The revision in a row. `POSKeyError` for a deletion. */

@@ -135,6 +135,18 @@ export class WriteTransaction implements LastTransaction {
     return this.#statements.removals.get() ?? 0;
   }
 
+  /** Throws when an object is changed that a pack is going to remove: nothing refers to it, and what it refers to may be gone. */
+  checkDoomed(changes: readonly Change[]): void {
+    const { revisions } = this.#context;
+    for (const { kind, oid, serial } of changes) {
+      if (kind !== 'store' || serial === ZERO_TID || !revisions.isDoomed(oid)) continue;
+      throw new ReadConflictError(
+        `${formatOid(oid)} is being removed by a pack: nothing refers to it any more. Run the transaction again.`,
+        { oid },
+      );
+    }
+  }
+
   /** Throws when a record to be stored refers to an object that was removed since the connection saw it. */
   checkReferences(
     oid: Oid,

@@ -176,3 +176,108 @@ test('a packer of another machine is taken for dead when it is silent', () => {
   db.close();
   h.storage.close();
 });
+
+describe('garbage that is gone in part', () => {
+  const CHILDREN = 20_000;
+
+  /** A parent that nothing refers to, made after the many children that it alone refers to. */
+  function abandon(h: Harness): { parent: Oid; children: Oid[] } {
+    h.root([]);
+    const children = Array.from({ length: CHILDREN }, () => h.storage.newOid());
+    h.transact((txn) => {
+      for (const oid of children) h.storage.store(oid, ZERO_TID, record(`child ${oid}`), txn, []);
+    });
+    const { oid: parent } = h.create('parent', children);
+    return { parent, children };
+  }
+
+  /** Packs until some children are gone, and not all. */
+  function packInPart(h: Harness): Steps<unknown> {
+    const before = h.storage.objectCount();
+    const steps = h.storage.pack!();
+    do steps.next();
+    while (h.storage.objectCount() === before);
+    expect(h.storage.objectCount()).toBeGreaterThan(before - CHILDREN);
+    return steps;
+  }
+
+  function refusesParent(h: Harness, parent: Oid): void {
+    const instance = h.storage.newInstance();
+    instance.poll();
+    const { serial } = instance.load(parent);
+    const txn = new TransactionMetaData();
+    instance.tpcBegin(txn);
+    instance.removals!();
+    expect(instance.missing([parent, ROOT_OID])).toEqual([parent]);
+    instance.store(parent, serial, record('parent'), txn, []);
+    expect(() => instance.tpcVote(txn)).toThrow(
+      expect.objectContaining({ code: 'READ_CONFLICT', retryable: true }),
+    );
+    instance.tpcAbort(txn);
+    instance.release();
+  }
+
+  test('can not be referred to or changed, by this program or another', () => {
+    const path = file();
+    const h = new Harness(new SqliteStorage(path));
+    const other = new Harness(new SqliteStorage(path));
+    const { parent } = abandon(h);
+    // Asked before the pack has decided; the vote comes after.
+    const early = other.storage.newInstance();
+    early.poll();
+    const txn = new TransactionMetaData();
+    early.tpcBegin(txn);
+    early.removals!();
+    expect(early.missing([parent])).toEqual([]);
+    const { serial } = early.load(ROOT_OID);
+    early.store(ROOT_OID, serial, record('root', [parent]), txn, [parent]);
+    const steps = packInPart(h);
+    expect(() => early.tpcVote(txn)).toThrow(expect.objectContaining({ code: 'READ_CONFLICT' }));
+    early.tpcAbort(txn);
+    refusesParent(other, parent);
+    refusesParent(h, parent);
+    runSteps(steps);
+    expect(() => h.storage.load(parent)).toThrow(expect.objectContaining({ code: 'POS_KEY' }));
+    expect([...h.storage.currentRecords!()].map(({ oid }) => oid)).toEqual([ROOT_OID]);
+    expect(h.storage.objectCount()).toBe(1);
+    const { oid } = other.create('new');
+    other.root([oid]);
+    expect(walk(h)).toBe(2);
+    other.storage.close();
+    h.storage.close();
+  });
+
+  test('stays refused when the pack is ended or killed, and goes with the next', () => {
+    const path = file();
+    const h = new Harness(new SqliteStorage(path));
+    const { parent, children } = abandon(h);
+    packInPart(h).return(undefined);
+    refusesParent(h, parent);
+    h.storage.close();
+    const again = new Harness(new SqliteStorage(path));
+    refusesParent(again, parent);
+    const left = again.storage.objectCount() - 1;
+    expect(left).toBeLessThanOrEqual(children.length);
+    expect(runSteps(again.storage.pack!({ gc: false })).objects).toBe(left);
+    expect(again.storage.objectCount()).toBe(1);
+    expect(runSteps(again.storage.check!()).problems).toEqual([]);
+    again.storage.close();
+  });
+
+  test('what is linked again before the pack decides stays whole', () => {
+    const path = file();
+    const h = new Harness(new SqliteStorage(path));
+    const other = new Harness(new SqliteStorage(path));
+    const { parent } = abandon(h);
+    const steps = h.storage.pack!();
+    // Listed as garbage, all of it, but not doomed yet.
+    for (let step = steps.next(); !step.done; step = steps.next()) {
+      if (step.value.phase === 'objects' && step.value.done === step.value.total) break;
+    }
+    other.root([parent]);
+    runSteps(steps);
+    expect(walk(h)).toBe(2 + CHILDREN);
+    other.storage.close();
+    h.storage.close();
+  });
+});

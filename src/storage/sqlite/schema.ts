@@ -11,6 +11,7 @@
  * | `blob_content` | a content; `touched` is when it was last written to while it is being staged, 0 once it is committed |
  * | `blob_chunk` | a piece of a content: `id` = content × 2^20 + number of the piece |
  * | `meta` | a named value of the database |
+ * | `doomed` | an object that a pack removes; the first pack makes the table: see doomed.ts |
  *
  * `state` and `refs` are described in record-format.ts and references.ts, the CRC of `txn` in transaction-row.ts.
  */

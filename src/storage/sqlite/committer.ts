@@ -12,6 +12,7 @@ import { areManyStores, type Change } from './change';
 import { checkIdentity, type Handle } from './handle';
 import type { SqliteInstance } from './instance';
 import { OidSource } from './oid-source';
+import { checkDoomed, checkReferences } from './removal-checks';
 import { Revisions } from './revisions';
 import { WriteContext } from './write-context';
 import { WriteTransaction } from './write-transaction';
@@ -362,14 +363,11 @@ export class SqliteCommitter {
   #checkRemovals({ instance, changes }: Current, writing: WriteTransaction): void {
     const isSnapshot = writing.handle !== this.#engine.writer;
     const removals = isSnapshot ? this.#engine.log.removals : writing.removals();
-    if (areDoomed(removals)) writing.checkDoomed(changes);
+    if (areDoomed(removals)) checkDoomed(this.#context, changes);
     if (isSnapshot || instance?.knownRemovals === undefined || instance.knownRemovals === removals) return;
     const stored = new Set(writing.changed);
     for (const { oid } of changes) stored.add(oid);
-    for (const change of changes) {
-      if (change.kind === 'store')
-        writing.checkReferences(change.oid, change.data!, change.references, stored);
-    }
+    checkReferences(this.#context, changes, stored);
   }
 
   #require(txn: TransactionMetaData): Current {

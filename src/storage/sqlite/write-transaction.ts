@@ -3,7 +3,7 @@
  * one transaction are applied in order; each is checked against what is committed.
  */
 import { ConflictError, POSKeyError, ReadConflictError, UndoError } from '../../errors';
-import { formatOid, formatTid, laterThan, newTid, ZERO_TID, type Oid, type Tid } from '../../ids';
+import { formatTid, laterThan, newTid, ZERO_TID, type Oid, type Tid } from '../../ids';
 import { keepSpecimen, objectList } from '../../specimens';
 import type { LoadedRecord, TransactionStatus } from '../interfaces';
 import { mergeConflict } from '../merge-conflict';
@@ -133,36 +133,6 @@ export class WriteTransaction implements LastTransaction {
   /** The count of removals, now that nobody else can remove anything. */
   removals(): number {
     return this.#statements.removals.get() ?? 0;
-  }
-
-  /** Throws when an object is changed that a pack is going to remove: nothing refers to it, and what it refers to may be gone. */
-  checkDoomed(changes: readonly Change[]): void {
-    const { revisions } = this.#context;
-    for (const { kind, oid, serial } of changes) {
-      if (kind !== 'store' || serial === ZERO_TID || !revisions.isDoomed(oid)) continue;
-      throw new ReadConflictError(
-        `${formatOid(oid)} is being removed by a pack: nothing refers to it any more. Run the transaction again.`,
-        { oid },
-      );
-    }
-  }
-
-  /** Throws when a record to be stored refers to an object that was removed since the connection saw it. */
-  checkReferences(
-    oid: Oid,
-    data: Uint8Array,
-    references: readonly Oid[] | undefined,
-    stored: ReadonlySet<Oid>,
-  ): void {
-    const { engine, revisions } = this.#context;
-    const former = new Set(this.#statements.currentReferences(oid));
-    for (const target of references ?? findReferences(data, engine.host) ?? []) {
-      if (stored.has(target) || former.has(target) || revisions.exists(target)) continue;
-      throw new ReadConflictError(
-        `${formatOid(oid)} refers to ${formatOid(target)}, which was removed while the transaction ran. Run it again.`,
-        { oid: target },
-      );
-    }
   }
 
   /** Takes back what `tid` wrote; the oids. */

@@ -58,7 +58,7 @@ export class ColumnReader extends Machine {
 
   /** Reads fields, and gives how many are whole. */
   protected readFields(names: PreparedNames): number {
-    const { buf, memo } = this;
+    const { buf, memo, end } = this;
     const { view, readable } = this.input;
     const count = names.names.length;
     const values = (this.columnValues = new Array<unknown>(count));
@@ -67,6 +67,8 @@ export class ColumnReader extends Machine {
       const at = this.pos;
       if (at + span > readable || !names.standsAt(view, at, i)) return i;
       let pos = at + names.sizes[i]!;
+      // Behind the end there may be what is left of an input before.
+      if (pos + 2 >= end) return i;
       if (buf[pos] === 0x71) {
         memo.reserveText(buf[pos + 1]!, at + 1, names.names[i]!);
         pos += 2;
@@ -88,7 +90,7 @@ export class ColumnReader extends Machine {
   protected readList(at: number): unknown[] | undefined {
     const { buf, end } = this;
     const { readable } = this.input;
-    if (buf[at + 1] !== 0x71) return undefined;
+    if (buf[at + 1] !== 0x71 || at + 4 > end) return undefined;
     const list: unknown[] = [];
     this.builder.charge(COST_LIST);
     this.memo.put(buf[at + 2]!, list);

@@ -147,6 +147,25 @@ test('nor does it matter for damaged records: the same value, or the same error 
   );
 });
 
+test('a record that is cut off fails at the same place, whatever was read before it', () => {
+  const fields = FieldList.of(['id', 'x', 'owner']);
+  for (let i = 0; i < 5; i++) void fields.prepared;
+  for (const values of [
+    [[['a'], 1], [[{}], 2], []],
+    [1, 'owner', ['a', 'b']],
+    [[], [1.5], 'id'],
+  ]) {
+    const bytes = writer.writeFields(cls, fields, values);
+    for (let length = 20; length < bytes.length; length++) {
+      const cut = bytes.subarray(0, length);
+      const plain = readExpecting(undefined, cut);
+      // What it leaves behind is the same record, whole.
+      readExpecting(undefined, bytes);
+      expect([length, readExpecting(fields, cut)]).toEqual([length, plain]);
+    }
+  }
+});
+
 test('a record too large for the place of copies is read the same, to its last byte', () => {
   const fields = FieldList.of(['text', 'last']);
   for (let i = 0; i < 5; i++) void fields.prepared;

@@ -2,6 +2,7 @@
 import { ConflictError, DB, TransactionManager, type DataManager } from 'zodb';
 import { oidOf, persistent, PersistentList, PersistentMapping, statusOf } from '../../src/persistence/index';
 import { MapJar, Records } from './map-jar';
+import { atItsVote } from './at-its-vote';
 
 @persistent('during.Item')
 class Item {
@@ -224,20 +225,6 @@ test('a database: during commitAsync() with a slow second resource', async () =>
   conn.close();
   db.close();
 });
-
-/** A step of a commit, when everything is written and nothing finished. */
-function atItsVote(tpcVote: () => void): DataManager {
-  const nothing = (): void => undefined;
-  return {
-    sortKey: () => '~',
-    tpcBegin: nothing,
-    commit: nothing,
-    tpcVote,
-    tpcFinish: nothing,
-    tpcAbort: nothing,
-    abort: nothing,
-  };
-}
 
 describe.each([0, 1, 10_000])('in a connection that keeps %i objects', (cacheSize) => {
   function opened() {

@@ -5,7 +5,6 @@
 import * as fc from 'fast-check';
 import {
   ConflictError,
-  type DataManager,
   DB,
   deactivate,
   persistent,
@@ -14,6 +13,7 @@ import {
   TransactionManager,
 } from 'zodb';
 import { MapJar, Records } from './map-jar';
+import { atItsVote } from './at-its-vote';
 
 const SCALE = Number(process.env['ZODB_SOAK'] ?? 0);
 
@@ -251,19 +251,6 @@ function overDatabase(path?: string): Place {
       };
     },
     end: () => db.close(),
-  };
-}
-
-function atItsVote(tpcVote: () => void): DataManager {
-  const nothing = (): void => undefined;
-  return {
-    sortKey: () => '~',
-    tpcBegin: nothing,
-    commit: nothing,
-    tpcVote,
-    tpcFinish: nothing,
-    tpcAbort: nothing,
-    abort: nothing,
   };
 }
 
